@@ -1,0 +1,33 @@
+"""effnet: find, train, explain and ship the right-sized EfficientNet for your own images and budget."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from effnet.errors import EffnetError as EffnetError
+    from effnet.spec.cost import cost as cost
+    from effnet.spec.netspec import NetSpec as NetSpec
+    from effnet.spec.scale import Coefficients as Coefficients
+
+# Public names and the modules they live in. A name is imported when it is first used, so that
+# `import effnet` costs nothing and `effnet --help` needs no torch.
+_PUBLIC = {
+    "EffnetError": "effnet.errors",
+    "NetSpec": "effnet.spec.netspec",
+    "Coefficients": "effnet.spec.scale",
+    "cost": "effnet.spec.cost",
+}
+
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'effnet' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

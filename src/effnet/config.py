@@ -1,0 +1,235 @@
+"""Configuration: typed values only. Built once at the edge, validated once, never mutated."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import field, fields, is_dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from effnet.errors import UsageError, unknown_name
+
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Share = Annotated[float, Field(gt=0.0, lt=0.9)]
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Means = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+
+OptimizerName = Literal["sgd", "adamw", "rmsprop"]
+ScheduleName = Literal["cosine", "exponential", "onecycle"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class DataConfig:
+    """Which images are held out, and how they are read."""
+
+    val_fraction: Share = 0.1
+    """Share of the training images kept for every choice made during training."""
+    test_fraction: Share = 0.2
+    """Share of all images kept for the final test, when the data set has no split of its own."""
+    max_broken: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
+    """Share of unreadable images that may be skipped, each one named; more is an error."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class InputConfig:
+    """How an image becomes the network's input; stored in the model file."""
+
+    channels: Literal[1, 3] = 3
+    """3 for colour, 1 for greyscale."""
+    crop: Annotated[float, Field(gt=0.1, le=1.0)] = 1.0
+    """The middle of the image that evaluation sees, as a share of its short side."""
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    """Filter used for resizing."""
+    mean: Means = (0.485, 0.456, 0.406)
+    """Mean of each channel, of values from 0 to 1."""
+    std: Means = (0.229, 0.224, 0.225)
+    """Standard deviation of each channel."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class AugmentConfig:
+    """Random changes to training images, drawn for each image from (seed, epoch, image index)."""
+
+    flip: bool = True
+    """Mirror half of the images left to right."""
+    crop_padding: Annotated[int, Field(ge=0, le=256)] = 0
+    """Pixels added around the image by reflection before a crop at a random place."""
+    rand_augment_ops: Annotated[int, Field(ge=0, le=14)] = 0
+    """RandAugment: operations per image; 0 switches it off."""
+    rand_augment_magnitude: Annotated[float, Field(ge=0.0, le=30.0)] = 9.0
+    """RandAugment: strength of the operations, 0 to 30."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class OptimConfig:
+    """Optimizer and learning-rate schedule."""
+
+    name: OptimizerName = "sgd"
+    """Update rule; rmsprop is TensorFlow's, which the paper used."""
+    lr: Annotated[float, Field(gt=0.0, le=100.0)] = 0.05
+    """Peak learning rate."""
+    momentum: Rate = 0.9
+    """Momentum of sgd (Nesterov) and rmsprop."""
+    weight_decay: NonNegative = 5e-4
+    """Weight decay; biases and batch normalisation are left alone."""
+    rho: Rate = 0.9
+    """rmsprop: decay of the mean square."""
+    beta1: Rate = 0.9
+    """adamw: decay of the first moment."""
+    beta2: Rate = 0.999
+    """adamw: decay of the second moment."""
+    eps: Annotated[float, Field(gt=0.0)] = 1e-3
+    """rmsprop: added to the mean square, inside the root; adamw: beside the root."""
+    schedule: ScheduleName = "cosine"
+    """Shape of the learning rate over the training."""
+    warmup_epochs: NonNegative = 1.0
+    """Epochs of linear rise from 0; for onecycle, of its rising part."""
+    decay_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.97
+    """exponential: factor applied every decay_epochs."""
+    decay_epochs: Annotated[float, Field(gt=0.0)] = 2.4
+    """exponential: epochs between two decays."""
+    label_smoothing: Rate = 0.1
+    """Share of each label spread over all classes."""
+    ema_decay: Rate = 0.999
+    """Decay of the moving average of the weights, warmed up from 0.1; 0 switches the average off."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class TrainConfig:
+    """Everything that decides a training, except the data and the folder."""
+
+    model: str = "b0"
+    """Network: a name from `effnet show`, or a .json file from `effnet scale --out`."""
+    phi: Annotated[float, Field(ge=-12.0, le=12.0)] = 0.0
+    """Compound coefficient that scales the network, any number; negative is smaller."""
+    resolution: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Side of the input in pixels; the network's own when not given."""
+    dropout: Rate | None = None
+    """Dropout before the classifier; the network's own when not given."""
+    drop_path: Rate | None = None
+    """Stochastic depth of the last block; the network's own when not given."""
+    bn_momentum: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Weight of the new batch in BN statistics (the paper's 0.99 is 0.01); the network's own when not given."""
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """Passes over the training images."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    """Images per optimizer step."""
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
+    """Seed of everything random: split, weights, order, augmentation, dropout."""
+    device: DeviceName = "auto"
+    """Where to compute: auto takes a GPU if there is one."""
+    data: DataConfig = field(default_factory=DataConfig)
+    input: InputConfig = field(default_factory=InputConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+
+_ADAPTER = TypeAdapter(TrainConfig)
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """Return the configuration as plain JSON values."""
+    data: dict[str, Any] = _ADAPTER.dump_python(config, mode="json")
+    return data
+
+
+def from_dict(data: Mapping[str, Any], origin: str) -> TrainConfig:
+    """Build a configuration from nested values; what is not given keeps its default.
+
+    Raises:
+        UsageError: unknown key, wrong type or value out of range; the message names `origin` and the key.
+
+    """
+    try:
+        return _ADAPTER.validate_json(json.dumps(data))
+    except ValidationError as error:
+        raise UsageError(f"{origin}: {explain(error)}") from None
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{origin}: {error}") from None
+
+
+def override(config: TrainConfig, settings: Mapping[str, Any], origin: str = "settings") -> TrainConfig:
+    """Lay nested settings over a configuration: `{"epochs": 3, "optim": {"lr": 0.1}}`.
+
+    Raises:
+        UsageError: as `from_dict`.
+
+    """
+    return from_dict(_merge(to_dict(config), settings), origin) if settings else config
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        inner = merged.get(key)
+        both = isinstance(inner, dict) and isinstance(value, Mapping)
+        merged[key] = _merge(inner, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes inside the package."""
+    return sorted(path.name.removesuffix(".toml") for path in _recipes() if path.name.endswith(".toml"))
+
+
+def load_recipe(name: str) -> TrainConfig:
+    """Read a recipe by name, or from a path that ends in `.toml`.
+
+    Raises:
+        UsageError: unknown name, unreadable file, or a bad key or value in it.
+
+    """
+    return from_dict(_parse(name, recipe_text(name)), origin=f"recipe {name}")
+
+
+def recipe_text(name: str) -> str:
+    """Return the text of a recipe with its comments: command, machine, minutes, measured result."""
+    if name.endswith(".toml"):
+        try:
+            return Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read recipe {name}: {error}") from None
+    if name not in recipe_names():
+        known = unknown_name("recipe", name, recipe_names())
+        raise UsageError(f"{known}; or the path of a .toml file")
+    return (files("effnet") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _parse(name: str, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
+
+
+def _recipes() -> Any:
+    return (files("effnet") / "recipes").iterdir()
+
+
+def explain(error: ValidationError) -> str:
+    """Say the first problem of a failed validation in one line, naming the key and the nearest known ones."""
+    problem = error.errors()[0]
+    path = [str(part) for part in problem["loc"]]
+    key = ".".join(path) or "value"
+    if problem["type"] == "unexpected_keyword_argument":
+        return str(unknown_name("key", key, _known_keys()))
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{key} = {problem['input']!r}: {message.removeprefix('value error, ')}"
+
+
+def _known_keys() -> list[str]:
+    keys: list[str] = []
+    for item in fields(TrainConfig):
+        if isinstance(item.type, type) and is_dataclass(item.type):
+            keys += [f"{item.name}.{inner.name}" for inner in fields(item.type)]
+        else:
+            keys.append(item.name)
+    return keys

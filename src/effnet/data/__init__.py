@@ -1,0 +1,1 @@
+"""From a data set's name or folder to batches on the device."""

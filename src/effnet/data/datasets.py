@@ -1,0 +1,176 @@
+"""Data sets: names, labels and a way to read each image; nothing is decoded until it is asked for."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from effnet.errors import DataError, UsageError, unknown_name
+from effnet.imaging.decode import EXTENSIONS, decode
+
+SPLIT_FOLDERS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Labelled images that are not decoded yet."""
+
+    names: tuple[str, ...]
+    """Unique name of each image: for a folder its path below the folder, with forward slashes."""
+    labels: NDArray[np.int64]
+    """Index into the class names, `(N,)`."""
+    read: Callable[[str], Image.Image]
+    """Decodes the image of a name; raises DataError with the reason."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, indices: NDArray[np.int64]) -> "Samples":
+        """Return the images at these positions, in this order."""
+        return Samples(tuple(self.names[i] for i in indices), self.labels[indices], self.read)
+
+    def named(self, names: frozenset[str]) -> "Samples":
+        """Return the images whose name is in the set, in the order they stand here."""
+        return self.take(np.flatnonzero([name in names for name in self.names]))
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as found: its classes, and its images by split, or all in one part named `all`."""
+
+    name: str
+    class_names: tuple[str, ...]
+    parts: Mapping[str, Samples]
+    recipe: str | None = None
+    """Recipe made for this data set, if there is one."""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the data set brings its own split into training and held-out images."""
+        return "train" in self.parts
+
+    def all_samples(self) -> Samples:
+        """Return the images of all parts together."""
+        parts = tuple(self.parts.values())
+        names = tuple(name for part in parts for name in part.names)
+        return Samples(names, np.concatenate([part.labels for part in parts]), parts[0].read)
+
+
+def open_dataset(source: str | Path) -> DataSet:
+    """Open a data set by name (`digits`) or a folder of images.
+
+    A folder holds either `train/` with `val/` or `test/`, each with one folder per class, or one folder per
+    class alone.
+
+    Raises:
+        UsageError: neither a known name nor a folder.
+        DataError: the folder is empty, or its classes do not fit together.
+
+    """
+    path = Path(source)
+    if str(source) in DATASETS and not path.is_dir():
+        return DATASETS[str(source)]()
+    if path.is_dir():
+        return open_folder(path)
+    if path.exists():
+        raise UsageError(f"{path} is a file; a data set is a folder with one folder of images per class")
+    raise UsageError(f"{unknown_name('data set', str(source), DATASETS)}; and there is no folder {path}")
+
+
+def open_folder(root: Path) -> DataSet:
+    """Open a folder of images; see `open_dataset`."""
+    found = {split: _first_folder(root, names) for split, names in SPLIT_FOLDERS.items()}
+    splits = {split: folder for split, folder in found.items() if folder is not None}
+    if "train" not in splits:
+        splits = {"all": root}
+    elif len(splits) == 1:
+        raise DataError(f"{root} has {splits['train'].name}/ but neither val/ nor test/ beside it")
+    class_names = _class_names(splits.get("train", root))
+    parts = {}
+    for split, folder in splits.items():
+        _check_classes(folder, class_names)
+        parts[split] = _scan(root, folder, class_names)
+    return DataSet(root.resolve().name, class_names, parts)
+
+
+def _first_folder(root: Path, names: tuple[str, ...]) -> Path | None:
+    return next((root / name for name in names if (root / name).is_dir()), None)
+
+
+def _class_names(folder: Path) -> tuple[str, ...]:
+    names = tuple(sorted(path.name for path in _folders(folder)))
+    if not names:
+        raise DataError(f"{folder} has no folders in it; put the images of each class into a folder of its own")
+    if len(names) == 1:
+        raise DataError(f"{folder} has a single class, {names[0]!r}; a classifier needs at least two folders")
+    return names
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+
+
+def _check_classes(folder: Path, class_names: tuple[str, ...]) -> None:
+    unknown = sorted({path.name for path in _folders(folder)} - set(class_names))
+    if unknown:
+        raise DataError(
+            f"{folder} has classes that the training images lack: {', '.join(unknown)}; "
+            f"the classes are {', '.join(class_names)}"
+        )
+
+
+def _scan(root: Path, folder: Path, class_names: tuple[str, ...]) -> Samples:
+    names: list[str] = []
+    labels: list[int] = []
+    for label, class_name in enumerate(class_names):
+        files = _image_files(folder / class_name)
+        if not files and folder.name not in SPLIT_FOLDERS["val"] + SPLIT_FOLDERS["test"]:
+            raise DataError(f"{folder / class_name} holds no images ({', '.join(sorted(EXTENSIONS))})")
+        names += [path.relative_to(root).as_posix() for path in files]
+        labels += [label] * len(files)
+    if not names:
+        raise DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
+    return Samples(tuple(names), np.array(labels, dtype=np.int64), lambda name: decode(root / name))
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """Image files at any depth below a folder, sorted, hidden ones left out."""
+    return sorted(
+        Path(parent) / name
+        for parent, folders, names in os.walk(folder)
+        for name in names
+        if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
+    )
+
+
+@cache
+def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # (1797, 8, 8); values were 0 to 16
+    return pixels, bunch.target.astype(np.int64)
+
+
+def open_digits() -> DataSet:
+    """Open the handwritten digits inside scikit-learn: 1,797 real scans, 8×8, ten classes, no split."""
+    pixels, labels = _digits()
+    names = tuple(f"{index:04d}.png" for index in range(len(labels)))
+
+    def read(name: str) -> Image.Image:
+        return Image.fromarray(pixels[int(name.removesuffix(".png"))])
+
+    class_names = tuple(str(digit) for digit in range(10))
+    return DataSet("digits", class_names, {"all": Samples(names, labels, read)}, recipe="digits")
+
+
+DATASETS: dict[str, Callable[[], DataSet]] = {"digits": open_digits}

@@ -1,0 +1,139 @@
+"""Batches on the device: decoded once into one uint8 tensor that stays there, augmented in batches."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from effnet.data.augment import Augment
+from effnet.data.datasets import Samples
+from effnet.data.randomness import permutation, uniform
+from effnet.errors import DataError
+from effnet.imaging.preprocess import Preprocess
+
+Batch = tuple[Tensor, Tensor]
+"""`images (N, C, H, W)` float, normalised, and `labels (N,)` int64."""
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Decoded images in memory, with the names of those that could not be read."""
+
+    images: Tensor
+    """`(N, C, S, S)` uint8."""
+    labels: Tensor
+    """`(N,)` int64."""
+    names: tuple[str, ...]
+    broken: tuple[str, ...] = ()
+    """One message per skipped image: name and reason."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def to(self, device: torch.device) -> "Pixels":
+        """Return the same images on another device."""
+        return Pixels(self.images.to(device), self.labels.to(device), self.names, self.broken)
+
+
+def read_pixels(
+    samples: Samples,
+    preprocess: Preprocess,
+    *,
+    side: int,
+    max_broken: float,
+    on_read: Callable[[int], None] = lambda count: None,
+) -> Pixels:
+    """Decode, resize and crop all images, in parallel.
+
+    Args:
+        samples: what to read.
+        preprocess: how to resize.
+        side: pixels to keep, the resolution or more (room for random crops).
+        max_broken: share of images that may be unreadable.
+        on_read: told the number of images read so far, for a progress bar.
+
+    Raises:
+        DataError: more images than allowed are unreadable; names the first ones.
+
+    """
+    images = np.empty((len(samples), len(preprocess.mean), side, side), dtype=np.uint8)
+
+    def read(index: int) -> str | None:
+        try:
+            images[index] = preprocess.square(samples.read(samples.names[index]), side)
+        except DataError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the interpreter lock
+        errors = []
+        for count, error in enumerate(pool.map(read, range(len(samples))), start=1):
+            errors.append(error)
+            on_read(count)
+    broken = tuple(error for error in errors if error is not None)
+    _check_broken(broken, len(samples), max_broken)
+    good = np.flatnonzero([error is None for error in errors])
+    kept = images if len(good) == len(samples) else images[good]
+    return Pixels(
+        torch.from_numpy(kept),
+        torch.from_numpy(samples.labels[good]),
+        tuple(samples.names[i] for i in good),
+        broken,
+    )
+
+
+def _check_broken(broken: tuple[str, ...], total: int, max_broken: float) -> None:
+    if broken and len(broken) > max_broken * total:
+        listed = "; ".join(broken[:5]) + ("; …" if len(broken) > 5 else "")
+        raise DataError(
+            f"{len(broken)} of {total} images cannot be read, more than the {max_broken:.1%} that may be skipped "
+            f"(data.max_broken): {listed}"
+        )
+
+
+class TrainLoader:
+    """Batches of an epoch: order and augmentation are functions of (seed, epoch, image index)."""
+
+    def __init__(self, pixels: Pixels, augment: Augment, batch_size: int, seed: int) -> None:
+        self.pixels = pixels
+        self.augment = augment
+        self.batch_size = min(batch_size, len(pixels))
+        self.seed = seed
+
+    @property
+    def num_steps(self) -> int:
+        """Batches in an epoch; what does not fill the last one is left for the next epoch's order."""
+        return len(self.pixels) // self.batch_size
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yield the augmented batches of an epoch."""
+        order = permutation(self.seed, epoch, len(self.pixels))
+        for step in range(self.num_steps):
+            yield self._batch(epoch, order[step * self.batch_size : (step + 1) * self.batch_size])
+
+    def _batch(self, epoch: int, index: NDArray[np.int64]) -> Batch:
+        rows = torch.from_numpy(index).to(self.pixels.images.device)
+        draws = uniform(self.seed, epoch, index, self.augment.num_draws)
+        images = self.augment(self.pixels.images[rows], draws)
+        return images.contiguous(memory_format=torch.channels_last), self.pixels.labels[rows]
+
+
+class EvalLoader:
+    """Batches in order, preprocessed and not augmented; every image once."""
+
+    def __init__(self, pixels: Pixels, preprocess: Preprocess, batch_size: int) -> None:
+        self.pixels = pixels
+        self.preprocess = preprocess
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        pixels = self.pixels
+        for start in range(0, len(pixels), self.batch_size):
+            part = slice(start, start + self.batch_size)
+            images = self.preprocess.normalise(pixels.images[part].float() / 255.0)
+            yield images.contiguous(memory_format=torch.channels_last), pixels.labels[part]

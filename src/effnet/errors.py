@@ -1,0 +1,38 @@
+"""Errors that speak to the person at the keyboard: what is wrong, what is allowed, what to do."""
+
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+
+class EffnetError(Exception):
+    """Base of every error that effnet raises on purpose. Its message is one line, meant for the user."""
+
+    exit_code = 1
+
+
+class UsageError(EffnetError):
+    """The request itself is wrong: an unknown name, a value out of range, contradicting options."""
+
+    exit_code = 2
+
+
+class DataError(EffnetError):
+    """A data set or an image cannot be used as it is."""
+
+
+class ModelFileError(EffnetError):
+    """A model file is missing, damaged, or not one of ours."""
+
+
+class MissingExtraError(EffnetError):
+    """A command needs an optional dependency that is not installed."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Build the error for a name that is not in a table: all known names, the most similar first."""
+
+    def similarity(candidate: str) -> float:
+        return SequenceMatcher(None, name.lower(), candidate.lower()).ratio()
+
+    ranked = sorted(known, key=similarity, reverse=True)
+    return UsageError(f"unknown {kind} {name!r}; known: {', '.join(ranked)}")

@@ -1,0 +1,1 @@
+"""How good a network is, and the pictures that show it."""

@@ -1,0 +1,112 @@
+"""Pictures of a run: curves, confusion matrix, a few held-out images with what the network says."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from effnet.data.datasets import DataSet, Samples
+from effnet.data.splits import held_out
+from effnet.evaluation.classifier import Classifier, Prediction
+from effnet.evaluation.metrics import Evaluation
+from effnet.files import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NUM_EXAMPLES = 3
+MAX_NUMBERED_CLASSES = 25  # above, cells are too small for numbers
+BLUE, ORANGE, GREY = "#1f6fb4", "#d9730d", "#8a8a8a"
+
+
+def new_figure(width: float, height: float, **layout: Any) -> tuple["Figure", Any]:
+    """Make a figure without touching the global state of pyplot; sizes in inches."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(**layout)
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a PNG, whole or not at all."""
+    write_bytes(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))
+
+
+def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw loss, accuracy and learning rate over the epochs; `records` as in `metrics.jsonl`."""
+    figure, axes = new_figure(11, 3.6, nrows=1, ncols=3)
+    epochs = [record["epoch"] + 1 for record in records]
+    series = (("train", "train_{}", GREY), ("validation", "val_{}", BLUE), ("validation, EMA", "ema_val_{}", ORANGE))
+    for axis, key, title in ((axes[0], "loss", "Loss"), (axes[1], "top1", "Accuracy")):
+        for label, pattern, colour in series:
+            values = [record[pattern.format(key)] for record in records]
+            if values[0] is not None:
+                axis.plot(epochs, values, label=label, color=colour, marker="o" if len(epochs) < 3 else None)
+        axis.set(title=title, xlabel="epoch")
+        axis.legend(frameon=False)
+    axes[2].plot(epochs, [record["lr"] for record in records], color=BLUE)
+    axes[2].set(title="Learning rate at the end of the epoch", xlabel="epoch")
+    for axis in axes:
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)
+
+
+def draw_confusion(evaluation: Evaluation, path: Path) -> None:
+    """Draw the confusion matrix; colours are shares of the true class, numbers are counts."""
+    names = [result.name for result in evaluation.classes]
+    count = len(names)
+    side = min(20.0, max(4.5, 2.0 + 0.42 * count))
+    figure, axis = new_figure(side + 1, side)
+    shares = evaluation.confusion / np.maximum(evaluation.confusion.sum(1, keepdims=True), 1)
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
+    axis.set_xticks(range(count), names, rotation=90, fontsize=9 if count <= MAX_NUMBERED_CLASSES else 6)
+    axis.set_yticks(range(count), names, fontsize=9 if count <= MAX_NUMBERED_CLASSES else 6)
+    axis.set(
+        xlabel="predicted",
+        ylabel="true",
+        title=f"{evaluation.split}: {evaluation.num_errors} errors in {evaluation.num_images} images, "
+        f"{evaluation.top1:.2%} right",
+    )
+    if count <= MAX_NUMBERED_CLASSES:
+        _write_counts(axis, evaluation, shares)
+    save_figure(figure, path)
+
+
+def _write_counts(axis: "Axes", evaluation: Evaluation, shares: Any) -> None:
+    for (row, column), number in np.ndenumerate(evaluation.confusion):
+        if number:
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axis.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
+
+
+def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> list[Prediction]:
+    """Save a few held-out images of different classes as PNG, classify them and draw the answers."""
+    drawn = {name: list(names) for name, names in classifier.header.split.items()}
+    samples = pick_examples(held_out(dataset, drawn)[1])
+    figure, axes = new_figure(3.2 * len(samples), 3.8, nrows=1, ncols=len(samples), squeeze=False)
+    predictions = []
+    for axis, name, label in zip(axes[0], samples.names, samples.labels, strict=True):
+        image, truth = samples.read(name), dataset.class_names[label]
+        path = folder / "examples" / f"{truth}_{Path(name).stem}.png"
+        write_bytes(path, lambda temporary, image=image: image.save(temporary, format="png"))
+        prediction = classifier.predict(path)[0]
+        axis.imshow(image, cmap="gray")
+        axis.set_axis_off()
+        best = [f"{class_name}: {probability:.1%}" for class_name, probability in prediction.classes[:3]]
+        axis.set_title("\n".join([f"true: {truth}", *best]), fontsize=10)
+        predictions.append(prediction)
+    save_figure(figure, folder / "examples.png")
+    return predictions
+
+
+def pick_examples(samples: Samples) -> Samples:
+    """Pick the first image of each of a few classes, spread over the class list."""
+    labels, first = np.unique(samples.labels, return_index=True)
+    picked = np.linspace(0, len(labels) - 1, min(NUM_EXAMPLES, len(labels))).astype(np.int64)
+    return samples.take(first[picked])

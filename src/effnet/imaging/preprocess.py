@@ -1,0 +1,119 @@
+"""The one preprocessing: resize, crop and normalise, as a value that travels with the weights."""
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from effnet.errors import UsageError
+from effnet.imaging.decode import Mode, to_mode
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Preprocess:
+    """How an image becomes the input of a network.
+
+    The short side is resized to `resolution / crop` pixels, the middle `resolution`² pixels are cut out, and
+    each channel is normalised: (value / 255 - mean) / std. One mean per channel: three for RGB, one for grey.
+    """
+
+    resolution: Annotated[int, Field(ge=1, le=4096)]
+    crop: Annotated[float, Field(gt=0.1, le=1.0)] = 1.0
+    interpolation: Interpolation = "bicubic"
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+            raise ValueError(f"mean {self.mean} and std {self.std} must have 1 or 3 values each")
+        if min(self.std) <= 0:
+            raise ValueError(f"std {self.std} must be positive")
+
+    @property
+    def mode(self) -> Mode:
+        """Pillow mode of the decoded image."""
+        return "L" if len(self.mean) == 1 else "RGB"
+
+    @property
+    def resized_short_side(self) -> int:
+        """Pixels of the short side before the crop."""
+        return round(self.resolution / self.crop)
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Resize and crop an image to `(C, resolution, resolution)` uint8."""
+        return self.square(image, self.resolution)
+
+    def square(self, image: Image.Image, side: int) -> NDArray[np.uint8]:
+        """Resize the short side as configured, cut out the middle `side`² pixels: `(C, side, side)` uint8."""
+        resized = self._resize(to_mode(image, self.mode), max(side, self.resized_short_side))
+        left = round((resized.width - side) / 2)
+        top = round((resized.height - side) / 2)
+        array = np.asarray(resized.crop((left, top, left + side, top + side)), dtype=np.uint8)
+        channels_last = array.reshape(side, side, len(self.mean))
+        return np.ascontiguousarray(channels_last.transpose(2, 0, 1))
+
+    def _resize(self, image: Image.Image, short_side: int) -> Image.Image:
+        """Resize so that the short side has exactly `short_side` pixels, keeping the aspect ratio."""
+        width, height = image.size
+        if min(width, height) == short_side:
+            return image
+        factor = short_side / min(width, height)
+        size = (max(short_side, round(width * factor)), max(short_side, round(height * factor)))
+        return image.resize(size, _RESAMPLING[self.interpolation])
+
+    def normalise(self, values: Any) -> Any:
+        """Normalise `values (…, C, H, W)`, floats from 0 to 1 in numpy or torch, into the network's input."""
+        mean, std = self._columns(values)
+        return (values - mean) / std
+
+    def _columns(self, like: Any) -> tuple[Any, Any]:
+        """Return mean and std shaped `(C, 1, 1)`, in the library, type and device of `like`."""
+        mean = np.asarray(self.mean, dtype=np.float32).reshape(-1, 1, 1)
+        std = np.asarray(self.std, dtype=np.float32).reshape(-1, 1, 1)
+        if isinstance(like, np.ndarray):
+            return mean, std
+        return like.new_tensor(mean), like.new_tensor(std)
+
+    def __call__(self, image: Image.Image) -> NDArray[np.float32]:
+        """Preprocess one image into `(C, resolution, resolution)` float32."""
+        normalised: NDArray[np.float32] = self.normalise(self.pixels(image).astype(np.float32) / 255.0)
+        return normalised
+
+
+_ADAPTER = TypeAdapter(Preprocess)
+
+
+def to_dict(preprocess: Preprocess) -> dict[str, Any]:
+    """Return the value as plain JSON."""
+    data: dict[str, Any] = _ADAPTER.dump_python(preprocess, mode="json")
+    return data
+
+
+def from_dict(data: object) -> Preprocess:
+    """Build the value from JSON.
+
+    Raises:
+        UsageError: a key is unknown or a value out of range.
+
+    """
+    try:
+        return _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        raise UsageError(f"preprocessing: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,150 @@
+"""A model file is whole: weights, network, preprocessing, class names, training record, in one safetensors file.
+
+The header is JSON in the file's metadata. Reading it never executes code: safetensors holds numbers only.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from effnet import __version__
+from effnet.errors import EffnetError, ModelFileError
+from effnet.files import write_bytes
+from effnet.imaging import preprocess as preprocessing
+from effnet.imaging.preprocess import Preprocess
+from effnet.spec import netspec
+from effnet.spec.netspec import NetSpec
+
+FORMAT_VERSION = 1
+_KEY = "effnet"
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """All that a model file says about its weights."""
+
+    spec: NetSpec
+    preprocess: Preprocess
+    class_names: tuple[str, ...]
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Configuration, data set and machine of the training; empty for weights from elsewhere."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """What was measured at the end of training, per split."""
+    split: Mapping[str, list[str]] = field(default_factory=dict)
+    """Names of the images held out as `val` and `test`, when they were drawn from the data set."""
+    effnet_version: str = __version__
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+
+def save(path: Path, header: ModelHeader, arrays: Arrays) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        EffnetError: the file cannot be written; what was there before is untouched.
+
+    """
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    metadata = {_KEY: json.dumps(_to_json(header)), "format": "pt"}
+
+    def write(temporary: Path) -> None:
+        try:
+            save_file(contiguous, temporary, metadata)
+        except SafetensorError as error:
+            raise EffnetError(f"cannot write {path}: {error}") from error
+
+    write_bytes(path, write)
+
+
+def load_header(path: Path) -> ModelHeader:
+    """Read what a model file says, without its weights.
+
+    Raises:
+        ModelFileError: missing, damaged, not ours, or of a newer version.
+
+    """
+    with _open(path) as file:
+        return _header(path, file.metadata())
+
+
+def load(path: Path) -> tuple[ModelHeader, dict[str, NDArray[Any]]]:
+    """Read a model file: what it says, and its arrays by name.
+
+    Raises:
+        ModelFileError: missing, damaged, not ours, or of a newer version.
+
+    """
+    with _open(path) as file:
+        header = _header(path, file.metadata())
+        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+
+
+def is_model_file(path: Path) -> bool:
+    """Tell by the name whether a path is meant as a model file."""
+    return path.suffix == ".safetensors"
+
+
+def _open(path: Path) -> Any:
+    if path.is_dir():
+        raise ModelFileError(f"{path} is a folder; a model file is a .safetensors file such as {path}/model.safetensors")
+    try:
+        return safe_open(path, framework="numpy")
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: not a model file, or damaged ({error})") from error
+
+
+def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
+    text = (metadata or {}).get(_KEY)
+    if text is None:
+        raise ModelFileError(f"{path}: weights without an effnet header; `effnet train` writes complete model files")
+    try:
+        return _from_json(json.loads(text))
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    except (EffnetError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"{path}: the header is damaged: {error}") from error
+
+
+def _to_json(header: ModelHeader) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "effnet_version": header.effnet_version,
+        "spec": netspec.to_dict(header.spec),
+        "preprocess": preprocessing.to_dict(header.preprocess),
+        "class_names": list(header.class_names),
+        "training": dict(header.training),
+        "metrics": dict(header.metrics),
+        "split": {name: list(names) for name, names in header.split.items()},
+    }
+
+
+def _from_json(data: dict[str, Any]) -> ModelHeader:
+    version = data["format_version"]
+    if version != FORMAT_VERSION:
+        raise ModelFileError(
+            f"format version {version} (written by effnet {data.get('effnet_version')}); this effnet "
+            f"{__version__} reads version {FORMAT_VERSION}"
+        )
+    return ModelHeader(
+        spec=netspec.from_dict(data["spec"]),
+        preprocess=preprocessing.from_dict(data["preprocess"]),
+        class_names=tuple(str(name) for name in data["class_names"]),
+        training=data["training"],
+        metrics=data["metrics"],
+        split=data["split"],
+        effnet_version=data["effnet_version"],
+    )

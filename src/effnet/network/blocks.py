@@ -1,0 +1,128 @@
+"""The building blocks: convolution with normalisation, squeeze-and-excitation, MBConv, stochastic depth."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from effnet.spec.cost import squeeze_channels
+from effnet.spec.netspec import NetSpec, Stage
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "hardswish": nn.Hardswish,
+    "gelu": nn.GELU,
+}
+
+
+class SamePadConv2d(nn.Conv2d):
+    """Convolution padded as TensorFlow's "SAME" does: at stride 2 the odd pixel goes right and below."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Convolve `(N, C, H, W)` into `(N, K, ceil(H / stride), ceil(W / stride))`."""
+        top, bottom = self._pad(images.shape[-2])
+        left, right = self._pad(images.shape[-1])
+        return super().forward(F.pad(images, (left, right, top, bottom)))
+
+    def _pad(self, size: int) -> tuple[int, int]:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        return total // 2, total - total // 2
+
+
+def conv2d(spec: NetSpec, channels: tuple[int, int], kernel_size: int, stride: int, groups: int) -> nn.Conv2d:
+    """Build a convolution without bias, padded by the rule of the spec."""
+    if spec.padding == "same":
+        return SamePadConv2d(*channels, kernel_size, stride, groups=groups, bias=False)
+    return nn.Conv2d(*channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch normalisation and, unless `activate` is off, the activation."""
+
+    def __init__(
+        self,
+        spec: NetSpec,
+        channels: tuple[int, int],
+        *,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activate: bool = True,
+    ) -> None:
+        super().__init__()
+        self.conv = conv2d(spec, channels, kernel_size, stride, groups)
+        self.norm = nn.BatchNorm2d(channels[1], eps=spec.bn_eps, momentum=spec.bn_momentum)
+        self.activation = ACTIVATIONS[spec.activation]() if activate else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(N, C, H, W)` to `(N, K, ceil(H / stride), ceil(W / stride))`."""
+        y: Tensor = self.activation(self.norm(self.conv(x)))
+        return y
+
+
+class SqueezeExcite(nn.Module):
+    """Channel attention (Hu et al. 2018): pool, squeeze, excite, multiply."""
+
+    def __init__(self, spec: NetSpec, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.activation = ACTIVATIONS[spec.activation]()
+        self.expand = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale each channel of `x (N, C, H, W)` by a gate in (0, 1)."""
+        gate = self.expand(self.activation(self.reduce(x.mean((2, 3), keepdim=True))))  # (N, C, 1, 1)
+        return x * gate.sigmoid()
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (Huang et al. 2016): in training, a residual branch is left out per image.
+
+    Kept branches are divided by the probability of being kept, so that the expectation stays.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero `x (N, C, H, W)` for a random share `rate` of its images."""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        mask = torch.empty(x.shape[0], 1, 1, 1, dtype=x.dtype, device=x.device).bernoulli_(keep)
+        return x * (mask / keep)
+
+    def extra_repr(self) -> str:
+        """Show the rate when the module is printed."""
+        return f"rate={self.rate:g}"
+
+
+class MBConv(nn.Module):
+    """Mobile inverted bottleneck (Sandler et al. 2018) with squeeze-and-excitation: paper Table 1."""
+
+    def __init__(
+        self, spec: NetSpec, stage: Stage, in_channels: int, *, stride: int, drop_path: float
+    ) -> None:
+        super().__init__()
+        middle = in_channels * stage.expand_ratio
+        expands = stage.expand_ratio != 1
+        squeezed = squeeze_channels(in_channels, stage.se_ratio)
+        self.expand = ConvNorm(spec, (in_channels, middle)) if expands else nn.Identity()
+        self.depthwise = ConvNorm(
+            spec, (middle, middle), kernel_size=stage.kernel_size, stride=stride, groups=middle
+        )
+        self.se = SqueezeExcite(spec, middle, squeezed) if stage.se_ratio else nn.Identity()
+        self.project = ConvNorm(spec, (middle, stage.out_channels), activate=False)
+        self.residual = stride == 1 and in_channels == stage.out_channels
+        self.drop_path = DropPath(drop_path if self.residual else 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(N, C, H, W)` to `(N, K, ceil(H / stride), ceil(W / stride))`."""
+        y: Tensor = self.project(self.se(self.depthwise(self.expand(x))))
+        return x + self.drop_path(y) if self.residual else y
+
+
+BLOCKS: dict[str, type[MBConv]] = {"mbconv": MBConv}

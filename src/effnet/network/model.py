@@ -1,0 +1,103 @@
+"""From a spec to a network: stem, stages, head, classifier, and the original's initial weights."""
+
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from effnet.network.blocks import BLOCKS, ConvNorm
+from effnet.spec.families import get_spec
+from effnet.spec.netspec import NetSpec
+
+
+class ConvNet(nn.Module):
+    """The network that a spec describes. It knows nothing of width, depth or φ: the spec is already scaled.
+
+    Args:
+        spec: the network.
+        num_classes: outputs of the classifier.
+        checkpoint_stages: recompute each stage in the backward pass instead of keeping its activations:
+            less memory for about a third more time.
+
+    """
+
+    def __init__(self, spec: NetSpec, num_classes: int, *, checkpoint_stages: bool = False) -> None:
+        super().__init__()
+        self.spec = spec
+        self.num_classes = num_classes
+        self.checkpoint_stages = checkpoint_stages
+        stem, head = spec.stem, spec.head
+        self.stem = ConvNorm(
+            spec, (spec.in_channels, stem.out_channels), kernel_size=stem.kernel_size, stride=stem.stride
+        )
+        self.stages = nn.ModuleList(_build_stages(spec))
+        self.head = ConvNorm(spec, (spec.stages[-1].out_channels, head.out_channels))
+        self.dropout = nn.Dropout(spec.dropout)
+        self.classifier = nn.Linear(head.out_channels, num_classes)
+        self.apply(initialize)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Map `images (N, C, H, W)` to the last feature maps `(N, head channels, h, w)`."""
+        x: Tensor = self.stem(images)
+        recompute = self.checkpoint_stages and self.training and torch.is_grad_enabled()
+        for stage in self.stages:
+            x = checkpoint(stage, x, use_reentrant=False) if recompute else stage(x)
+        y: Tensor = self.head(x)
+        return y
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map `images (N, C, H, W)`, normalised, to `logits (N, num_classes)`."""
+        pooled = self.features(images).mean((2, 3))  # (N, head channels)
+        logits: Tensor = self.classifier(self.dropout(pooled))
+        return logits
+
+
+def _build_stages(spec: NetSpec) -> list[nn.Sequential]:
+    """Build the blocks; drop-path rises linearly from 0 at the first block (official code)."""
+    stages = []
+    in_channels, block_index = spec.stem.out_channels, 0
+    for stage in spec.stages:
+        blocks = []
+        for repeat in range(stage.repeats):
+            stride = stage.stride if repeat == 0 else 1
+            drop_path = spec.drop_path * block_index / spec.num_blocks
+            build = BLOCKS[stage.block]
+            blocks.append(build(spec, stage, in_channels, stride=stride, drop_path=drop_path))
+            in_channels, block_index = stage.out_channels, block_index + 1
+        stages.append(nn.Sequential(*blocks))
+    return stages
+
+
+def initialize(module: nn.Module) -> None:
+    """Draw weights as the official code does: convolutions He-normal by fan-out, classifier uniform.
+
+    A depthwise convolution's fan-out is its kernel's area: each input channel feeds one output channel.
+    """
+    if isinstance(module, nn.Conv2d):
+        fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+        nn.init.normal_(module.weight, 0.0, sqrt(2.0 / fan_out))
+    elif isinstance(module, nn.Linear):
+        bound = 1.0 / sqrt(module.out_features)
+        nn.init.uniform_(module.weight, -bound, bound)
+    if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+
+
+def create_model(
+    network: str | NetSpec, num_classes: int = 1000, *, checkpoint_stages: bool = False, **changes: Any
+) -> ConvNet:
+    """Build a network with fresh weights.
+
+    Args:
+        network: a name such as `b0` or `b0-cifar`, a spec file (`.json`), or a spec.
+        num_classes: outputs of the classifier.
+        checkpoint_stages: trade time for memory, see `ConvNet`.
+        changes: fields of the spec to replace, such as `in_channels=1` or `dropout=0.0`.
+
+    Raises:
+        UsageError: unknown network or field, or a value out of range.
+
+    """
+    return ConvNet(get_spec(network, **changes), num_classes, checkpoint_stages=checkpoint_stages)

@@ -1,0 +1,118 @@
+"""What a network costs, by arithmetic alone: parameters, multiply-adds, activations."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from effnet.errors import UsageError
+from effnet.spec.netspec import NetSpec, Stage
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One convolution or linear layer, with the batch normalisation behind it if there is one."""
+
+    row: int
+    """Row of the stage table: 0 is the stem, then the stages, then the head, then the classifier."""
+    in_channels: int
+    out_channels: int
+    kernel_size: int
+    groups: int
+    out_size: int
+    """Side of the output in pixels."""
+    batch_norm: bool
+
+    @property
+    def weights(self) -> int:
+        """Number of elements of the kernel."""
+        return self.out_channels * self.in_channels // self.groups * self.kernel_size**2
+
+    @property
+    def cost(self) -> "Cost":
+        """Parameters (BN has a scale and a shift, others a bias), multiply-adds and output elements."""
+        extra = 2 * self.out_channels if self.batch_norm else self.out_channels
+        area = self.out_size**2
+        return Cost(self.weights + extra, self.weights * area, self.out_channels * area)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one forward pass over one image, `images (1, C, H, W)`.
+
+    `macs` are multiply-adds of convolutions and linear layers, which the paper calls FLOPS.
+    `activations` are the elements that those layers write; on GPUs they predict speed better than MACs do
+    (Dollár et al. 2021, "Fast and Accurate Model Scaling").
+    """
+
+    params: int
+    macs: int
+    activations: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.params + other.params, self.macs + other.macs, self.activations + other.activations)
+
+
+def cost(spec: NetSpec, num_classes: int = 1000, resolution: int | None = None) -> Cost:
+    """Count parameters, multiply-adds and activations of a network.
+
+    Args:
+        spec: the network.
+        num_classes: outputs of the classifier.
+        resolution: side of the square input in pixels; the training resolution when not given.
+
+    """
+    total = Cost(0, 0, 0)
+    for row in row_costs(spec, num_classes, resolution):
+        total += row
+    return total
+
+
+def row_costs(spec: NetSpec, num_classes: int, resolution: int | None = None) -> tuple[Cost, ...]:
+    """Return the cost of each row of the stage table: stem, stages, head, classifier."""
+    costs = [Cost(0, 0, 0)] * (len(spec.stages) + 3)
+    for layer in layers(spec, num_classes, resolution):
+        costs[layer.row] += layer.cost
+    return tuple(costs)
+
+
+def row_sizes(spec: NetSpec, resolution: int | None = None) -> tuple[int, ...]:
+    """Return the side of the output of each row of the stage table, in pixels."""
+    sizes = {layer.row: layer.out_size for layer in layers(spec, 1, resolution) if layer.batch_norm}
+    return (*sizes.values(), 1)
+
+
+def layers(spec: NetSpec, num_classes: int, resolution: int | None = None) -> Iterator[Layer]:
+    """Walk through the layers of a network in the order of computation."""
+    size = resolution or spec.resolution
+    if size < 1 or num_classes < 1:
+        raise UsageError(f"resolution {size}, {num_classes} classes: both must be at least 1")
+    size = -(-size // spec.stem.stride)
+    channels = spec.stem.out_channels
+    yield Layer(0, spec.in_channels, channels, spec.stem.kernel_size, 1, size, True)
+    for row, stage in enumerate(spec.stages, start=1):
+        for index in range(stage.repeats):
+            stride = stage.stride if index == 0 else 1
+            yield from _mbconv(row, stage, channels, (size, stride))
+            size = -(-size // stride)  # padding makes every stride round up
+            channels = stage.out_channels
+    yield Layer(len(spec.stages) + 1, channels, spec.head.out_channels, 1, 1, size, True)
+    yield Layer(len(spec.stages) + 2, spec.head.out_channels, num_classes, 1, 1, 1, False)
+
+
+def _mbconv(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, int]) -> Iterator[Layer]:
+    """Layers of one inverted bottleneck: expand, depthwise, squeeze, excite, project."""
+    size, stride = size_stride
+    out_size = -(-size // stride)
+    middle = in_channels * stage.expand_ratio
+    if stage.expand_ratio != 1:
+        yield Layer(row, in_channels, middle, 1, 1, size, True)
+    yield Layer(row, middle, middle, stage.kernel_size, middle, out_size, True)
+    if stage.se_ratio:
+        squeezed = squeeze_channels(in_channels, stage.se_ratio)
+        yield Layer(row, middle, squeezed, 1, 1, 1, False)
+        yield Layer(row, squeezed, middle, 1, 1, 1, False)
+    yield Layer(row, middle, stage.out_channels, 1, 1, out_size, True)
+
+
+def squeeze_channels(in_channels: int, se_ratio: float) -> int:
+    """Width of the squeeze-and-excitation bottleneck: a share of the block's input, rounded down."""
+    return max(1, int(in_channels * se_ratio))

@@ -1,0 +1,151 @@
+"""A network as a value: frozen, printable, comparable, hashable, and storable as JSON."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from effnet.errors import UsageError
+from effnet.files import write_text
+
+BlockKind = Literal["mbconv"]
+Activation = Literal["silu", "relu", "relu6", "hardswish", "gelu"]
+Padding = Literal["symmetric", "same"]
+
+Positive = Annotated[int, Field(ge=1)]
+KernelSize = Literal[1, 3, 5, 7, 9, 11]
+Stride = Annotated[int, Field(ge=1, le=4)]
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Stem:
+    """The first convolution: dense, followed by batch normalisation and the activation."""
+
+    kernel_size: KernelSize = 3
+    stride: Stride = 2
+    out_channels: Positive = 32
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Stage:
+    """One row of the paper's Table 1: `repeats` blocks, of which only the first one strides."""
+
+    block: BlockKind
+    expand_ratio: Positive
+    kernel_size: KernelSize
+    stride: Stride
+    out_channels: Positive
+    repeats: Positive
+    se_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    """Squeeze-and-excitation width as a share of the block's *input* channels; 0 leaves it out."""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Head:
+    """The last 1×1 convolution, before global average pooling, dropout and the classifier."""
+
+    out_channels: Positive = 1280
+
+
+@dataclass(frozen=True, config=_STRICT)
+class NetSpec:
+    """Everything that defines a network except the number of classes.
+
+    Defaults are those of the paper's B0. `bn_momentum` is torch's: the weight of the *new* batch
+    (the paper's 0.99 is 0.01 here; docs/decisions/0002 says why the default is 0.1).
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    stem: Stem
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
+    head: Head
+    resolution: Positive
+    dropout: Rate = 0.2
+    drop_path: Rate = 0.2
+    """Stochastic depth at the last block; it rises linearly over the blocks from 0."""
+    in_channels: Positive = 3
+    activation: Activation = "silu"
+    padding: Padding = "symmetric"
+    bn_eps: Annotated[float, Field(gt=0.0)] = 1e-3
+    bn_momentum: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+
+    @property
+    def num_blocks(self) -> int:
+        """Number of residual blocks over all stages."""
+        return sum(stage.repeats for stage in self.stages)
+
+    @property
+    def total_stride(self) -> int:
+        """Pixels of the image per cell of the last feature map, along one side."""
+        stride = self.stem.stride
+        for stage in self.stages:
+            stride *= stage.stride
+        return stride
+
+    @property
+    def feature_size(self) -> int:
+        """Side of the last feature map at the training resolution."""
+        size = -(-self.resolution // self.stem.stride)
+        for stage in self.stages:
+            size = -(-size // stage.stride)
+        return size
+
+
+_ADAPTER = TypeAdapter(NetSpec)
+
+
+def to_dict(spec: NetSpec) -> dict[str, Any]:
+    """Return the spec as plain JSON values."""
+    data: dict[str, Any] = _ADAPTER.dump_python(spec, mode="json")
+    return data
+
+
+def from_dict(data: object, origin: str = "network spec") -> NetSpec:
+    """Build a spec from JSON values.
+
+    Raises:
+        UsageError: a key is unknown or missing, or a value is out of range. `origin` names the source.
+
+    """
+    try:
+        return _ADAPTER.validate_python(data)
+    except ValidationError as error:
+        raise UsageError(f"{origin}: {first_problem(error)}") from error
+
+
+def first_problem(error: ValidationError) -> str:
+    """Say the first problem of a failed validation in one line, naming the key."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"]) or "value"
+    if problem["type"] == "unexpected_keyword_argument":
+        return f"unknown key {key!r}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{key} = {problem['input']!r}: {message}" if problem["type"] != "missing" else f"{key} is missing"
+
+
+def save(spec: NetSpec, path: Path) -> None:
+    """Write the spec as a JSON file, whole or not at all."""
+    write_text(path, json.dumps({"effnet_spec": 1, "spec": to_dict(spec)}, indent=2) + "\n")
+
+
+def load(path: Path) -> NetSpec:
+    """Read a spec that `save` wrote.
+
+    Raises:
+        UsageError: no such file, not JSON, or not a network spec.
+
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot read a network spec: {error}") from error
+    if not isinstance(data, dict) or data.get("effnet_spec") != 1:
+        raise UsageError(f"{path}: not a network spec; `effnet scale BASE --phi X --out FILE` writes one")
+    return from_dict(data.get("spec"), origin=str(path))

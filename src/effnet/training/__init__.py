@@ -1,0 +1,1 @@
+"""Training: optimizer, schedule, loop, and the run from data to model file."""

@@ -1,0 +1,111 @@
+"""Optimizers, and the learning rate as a function of the step."""
+
+from collections.abc import Callable, Iterable
+from math import cos, floor, pi
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from effnet.config import OptimConfig
+
+
+def build(network: nn.Module, config: OptimConfig) -> Optimizer:
+    """Build the optimizer; weight decay acts on kernels and matrices only, not on biases and BN."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return OPTIMIZERS[config.name](groups, config)
+
+
+OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]], OptimConfig], Optimizer]] = {
+    "sgd": lambda groups, c: SGD(groups, lr=c.lr, momentum=c.momentum, nesterov=c.momentum > 0),
+    "adamw": lambda groups, c: AdamW(groups, lr=c.lr, betas=(c.beta1, c.beta2), eps=c.eps),
+    "rmsprop": lambda groups, c: RMSPropTF(groups, lr=c.lr, rho=c.rho, momentum=c.momentum, eps=c.eps),
+}
+
+
+class RMSPropTF(Optimizer):
+    """RMSProp as TensorFlow 1 computes it, which is what the paper trained with.
+
+    Unlike torch's, epsilon is added inside the root, the mean square starts at 1, and the learning rate is
+    applied before the momentum:
+
+        mean_square ← rho · mean_square + (1 - rho) · grad²
+        velocity ← momentum · velocity + lr · grad / sqrt(mean_square + eps)
+        parameter ← parameter - velocity
+
+    Weight decay is added to the gradient (the L2 term of TensorFlow's loss).
+    """
+
+    def __init__(
+        self, params: Iterable[Any], *, lr: float, rho: float, momentum: float, eps: float
+    ) -> None:
+        defaults = {"lr": lr, "rho": rho, "momentum": momentum, "eps": eps, "weight_decay": 0.0}
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Update all parameters that have a gradient."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                self._update(parameters, group)
+        return loss
+
+    def _update(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Update tensors together: a few kernels for all of them instead of a few for each."""
+        grads = [cast(Tensor, p.grad) for p in parameters]
+        states = [self._state(p) for p in parameters]
+        squares = [state["mean_square"] for state in states]
+        velocities = [state["velocity"] for state in states]
+        if group["weight_decay"]:
+            grads = list(torch._foreach_add(grads, parameters, alpha=group["weight_decay"]))
+        torch._foreach_mul_(squares, group["rho"])
+        torch._foreach_addcmul_(squares, grads, grads, value=1.0 - group["rho"])
+        roots = torch._foreach_add(squares, group["eps"])
+        torch._foreach_sqrt_(roots)
+        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_addcdiv_(velocities, grads, roots, value=group["lr"])
+        torch._foreach_sub_(parameters, velocities)
+
+    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
+        state = self.state[parameter]
+        if not state:
+            state["mean_square"] = torch.ones_like(parameter)
+            state["velocity"] = torch.zeros_like(parameter)
+        return cast(dict[str, Tensor], state)
+
+
+def lr_at(step: int, steps_per_epoch: int, epochs: int, config: OptimConfig) -> float:
+    """Return the learning rate of an optimizer step, counted from 0 over the whole training.
+
+    All schedules rise linearly from 0 over `warmup_epochs` (at most half of the training) first:
+
+    - cosine: then falls to 0 along half a cosine.
+    - exponential: then × `decay_rate` every `decay_epochs`, in stairs, counted from step 0 (official code).
+    - onecycle: then falls linearly to 0 (Smith & Topin 2018).
+    """
+    total = steps_per_epoch * epochs
+    warmup = min(config.warmup_epochs * steps_per_epoch, total / 2)
+    if step < warmup:
+        return config.lr * (step + 1) / (warmup + 1)
+    progress = (step - warmup) / max(1.0, total - warmup)
+    return config.lr * SCHEDULES[config.schedule](progress, step / steps_per_epoch, config)
+
+
+SCHEDULES: dict[str, Callable[[float, float, OptimConfig], float]] = {
+    "cosine": lambda progress, epoch, c: 0.5 * (1.0 + cos(pi * progress)),
+    "exponential": lambda progress, epoch, c: c.decay_rate ** floor(epoch / c.decay_epochs),
+    "onecycle": lambda progress, epoch, c: 1.0 - progress,
+}
+
+
+def set_lr(optimizer: Optimizer, lr: float) -> None:
+    """Set the learning rate of all groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr

@@ -1,0 +1,65 @@
+"""From a configuration and a data set to the values a training needs: recipe, spec, preprocessing."""
+
+import numpy as np
+
+from effnet.config import TrainConfig
+from effnet.data.datasets import DataSet
+from effnet.errors import DataError, UsageError
+from effnet.imaging.preprocess import Preprocess
+from effnet.spec.families import get_spec
+from effnet.spec.netspec import NetSpec
+from effnet.spec.scale import scale
+
+SMALL_IMAGE = 64  # pixels: at stride 32 these end in a feature map of 2×2 cells or less
+NUM_PROBED = 25
+
+
+def default_recipe(dataset: DataSet) -> str:
+    """Choose a recipe: the data set's own, else by the size of its images."""
+    if dataset.recipe is not None:
+        return dataset.recipe
+    return "small-images" if typical_side(dataset) <= SMALL_IMAGE else "photos"
+
+
+def typical_side(dataset: DataSet) -> float:
+    """Median of the short side, in pixels, of some images spread evenly over the data set.
+
+    Raises:
+        DataError: none of these images can be read.
+
+    """
+    samples = dataset.all_samples()
+    picked = np.linspace(0, len(samples) - 1, min(NUM_PROBED, len(samples))).astype(np.int64)
+    sides, errors = [], []
+    for name in samples.take(picked).names:
+        try:
+            sides.append(min(samples.read(name).size))
+        except DataError as error:
+            errors.append(str(error))
+    if not sides:
+        raise DataError(f"none of {len(errors)} images tried can be read; the first: {errors[0]}")
+    return float(np.median(sides))
+
+
+def build_spec(config: TrainConfig) -> NetSpec:
+    """Build the network's spec: look up, scale by φ, then replace what the configuration sets."""
+    scaled = scale(get_spec(config.model), config.phi)
+    optional = ("resolution", "dropout", "drop_path", "bn_momentum")
+    changes = {name: value for name in optional if (value := getattr(config, name)) is not None}
+    return get_spec(scaled, in_channels=config.input.channels, **changes)
+
+
+def build_preprocess(config: TrainConfig, spec: NetSpec) -> Preprocess:
+    """Build the preprocessing that goes into the model file with the network.
+
+    Raises:
+        UsageError: the number of means or deviations is not the number of channels.
+
+    """
+    given = config.input
+    if not len(given.mean) == len(given.std) == given.channels:
+        raise UsageError(
+            f"input.mean has {len(given.mean)} values and input.std {len(given.std)}; "
+            f"input.channels = {given.channels} needs that many of each"
+        )
+    return Preprocess(spec.resolution, given.crop, given.interpolation, given.mean, given.std)
