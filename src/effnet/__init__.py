@@ -7,9 +7,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
+    from effnet.evaluation.classifier import load as load
+    from effnet.network.model import create_model as create_model
     from effnet.spec.cost import cost as cost
+    from effnet.spec.families import get_spec as get_spec
     from effnet.spec.netspec import NetSpec as NetSpec
     from effnet.spec.scale import Coefficients as Coefficients
+    from effnet.spec.scale import scale as scale
+    from effnet.training.run import train as train
 
 # Public names and the modules they live in. A name is imported when it is first used, so that
 # `import effnet` costs nothing and `effnet --help` needs no torch.
@@ -17,7 +22,12 @@ _PUBLIC = {
     "EffnetError": "effnet.errors",
     "NetSpec": "effnet.spec.netspec",
     "Coefficients": "effnet.spec.scale",
+    "get_spec": "effnet.spec.families",
     "cost": "effnet.spec.cost",
+    "scale": "effnet.spec.scale",
+    "create_model": "effnet.network.model",
+    "train": "effnet.training.run",
+    "load": "effnet.evaluation.classifier",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -40,13 +40,17 @@ class Pixels:
         return Pixels(self.images.to(device), self.labels.to(device), self.names, self.broken)
 
 
+def ignore(done: int, total: int) -> None:
+    """Follow no progress."""
+
+
 def read_pixels(
     samples: Samples,
     preprocess: Preprocess,
     *,
     side: int,
     max_broken: float,
-    on_read: Callable[[int], None] = lambda count: None,
+    on_read: Callable[[int, int], None] = ignore,
 ) -> Pixels:
     """Decode, resize and crop all images, in parallel.
 
@@ -55,7 +59,7 @@ def read_pixels(
         preprocess: how to resize.
         side: pixels to keep, the resolution or more (room for random crops).
         max_broken: share of images that may be unreadable.
-        on_read: told the number of images read so far, for a progress bar.
+        on_read: told how many images are read, of how many, for a progress bar.
 
     Raises:
         DataError: more images than allowed are unreadable; names the first ones.
@@ -74,7 +78,7 @@ def read_pixels(
         errors = []
         for count, error in enumerate(pool.map(read, range(len(samples))), start=1):
             errors.append(error)
-            on_read(count)
+            on_read(count, len(samples))
     broken = tuple(error for error in errors if error is not None)
     _check_broken(broken, len(samples), max_broken)
     good = np.flatnonzero([error is None for error in errors])

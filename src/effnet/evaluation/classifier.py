@@ -1,7 +1,7 @@
 """A model file in use: predict images, evaluate on a data set."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from effnet import modelfile
 from effnet.data.datasets import DataSet, Samples, open_dataset
-from effnet.data.loaders import EvalLoader, read_pixels
+from effnet.data.loaders import EvalLoader, ignore, read_pixels
 from effnet.data.splits import held_out
 from effnet.device import pick_device
 from effnet.errors import DataError, ModelFileError, UsageError
@@ -91,7 +91,7 @@ class Classifier:
         *,
         split: str | None = None,
         max_broken: float = 0.01,
-        on_read: Callable[[int], None] = lambda count: None,
+        on_read: Callable[[int, int], None] = ignore,
     ) -> Evaluation:
         """Measure the network on a data set.
 
@@ -100,7 +100,7 @@ class Classifier:
             split: `train`, `val`, `test` or `all`; by default the images that training never saw: the data
                 set's test part, or the part that was drawn for testing when this model was trained.
             max_broken: share of images that may be unreadable and are then skipped.
-            on_read: told the number of images read so far, for a progress bar.
+            on_read: told how many images are read, of how many, for a progress bar.
 
         Raises:
             DataError: classes differ from the model's, or too many images are unreadable.
@@ -116,7 +116,8 @@ class Classifier:
         )
         batches = EvalLoader(pixels.to(self.device), preprocess, BATCH_SIZE)
         logits, labels = predict_logits(self.network, batches)
-        return summarise(logits, labels, self.header.class_names, part)
+        result = summarise(logits, labels, self.header.class_names, part)
+        return replace(result, broken=pixels.broken)
 
     def _part(self, dataset: DataSet, split: str | None) -> tuple[str, Samples]:
         drawn = {name: list(names) for name, names in self.header.split.items()}

@@ -39,12 +39,15 @@ class Evaluation:
     classes: tuple[ClassResult, ...]
     confusion: NDArray[np.int64]
     """`(K, K)`: row is the true class, column the predicted one."""
+    broken: tuple[str, ...] = ()
+    """One message per image that could not be read and was skipped."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         summary = self.summary()
         classes = [vars(result) for result in self.classes]
-        return summary | {"classes": classes, "confusion": self.confusion.tolist()}
+        matrix = self.confusion.tolist()
+        return summary | {"classes": classes, "confusion": matrix, "skipped": list(self.broken)}
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers of the whole set, without those of each class."""

@@ -1,6 +1,6 @@
 """One training, from a data set's name to a model file: what `effnet train` does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -152,7 +152,7 @@ def _read(
         preprocess,
         side=preprocess.resized_short_side if part == "train" else preprocess.resolution,
         max_broken=config.data.max_broken,
-        on_read=lambda done: reporter.reading(part, done, len(samples)),
+        on_read=lambda done, total: reporter.reading(part, done, total),
     )
     for problem in pixels.broken:
         reporter.message(f"skipped: {problem}")
@@ -175,8 +175,6 @@ def describe(
 
 def write_results(result: TrainResult, log: MetricsLog, dataset: DataSet) -> None:
     """Write the model file first, then the pictures."""
-    from dataclasses import replace
-
     metrics = {
         "val": {"top1": result.best.val_top1, "loss": result.best.val_loss, "epoch": result.best.epoch},
         result.evaluation.split: result.evaluation.summary(),

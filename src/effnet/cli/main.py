@@ -1,0 +1,94 @@
+"""Entry point: pick the command, import only what it needs, map errors to exit codes."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from effnet import __version__
+from effnet.errors import EffnetError, MissingExtraError, UsageError, unknown_name
+
+# name -> (module, one line of help). A command's module is imported when that command runs.
+COMMANDS = {
+    "show": ("effnet.cli.show", "list the networks, or show one, a model file or a recipe"),
+    "scale": ("effnet.cli.scale", "scale a network by the compound coefficient phi"),
+    "train": ("effnet.cli.train", "train a network on a data set and write a model file"),
+    "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
+    "predict": ("effnet.cli.predict", "classify images with a model file"),
+}
+
+INSTALL = {
+    "torch": "train",
+    "kornia": "train",
+    "sklearn": "train",
+    "matplotlib": "train",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; return the exit code: 0 success, 1 failure, 2 wrong use."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in args
+    args = [arg for arg in args if arg != "--debug"]
+    try:
+        return _dispatch(args)
+    except EffnetError as error:
+        if debug:
+            raise
+        return _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if debug or error.name not in INSTALL:
+            raise
+        return _fail(str(_missing_extra(error.name)), MissingExtraError.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, has enough
+        sys.stderr.close()
+        return 0
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args or args[0] in ("-h", "--help", "help"):
+        sys.stdout.write(help_text())
+        return 0
+    if args[0] in ("-V", "--version"):
+        sys.stdout.write(f"effnet {__version__}\n")
+        return 0
+    name = args[0]
+    if name.startswith("-"):
+        raise UsageError(f"unknown option {name!r} before the command; see effnet --help")
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    import_module(COMMANDS[name][0]).run(args[1:])
+    return 0
+
+
+def help_text() -> str:
+    """Return the text of `effnet --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: effnet COMMAND …",
+            "",
+            "Find, train, explain and ship the right-sized EfficientNet for your own images and budget.",
+            "",
+            *lines,
+            "",
+            "Each command explains itself: effnet train --help. Every command takes --debug for a traceback.",
+            "First steps: effnet show; effnet train digits; effnet train FOLDER_OF_IMAGES",
+            "",
+        ]
+    )
+
+
+def _missing_extra(module: str) -> MissingExtraError:
+    return MissingExtraError(f"this command needs {module}; install it with: pip install 'effnet[{INSTALL[module]}]'")
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"effnet: {message}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

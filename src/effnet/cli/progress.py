@@ -1,0 +1,71 @@
+"""Progress of a training in the terminal: bars while it works, one line per epoch to keep."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from effnet.training.reporter import EpochRecord, StepRecord
+
+
+class TerminalReporter:
+    """Reports on standard error, so that standard output holds results only."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(compact=True),
+            console=self.console,
+            transient=True,
+        )
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "TerminalReporter":
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def _show(self, key: str, done: int, total: int, status: str = "") -> None:
+        """Move the bar of a task; it is made when first needed and removed when full."""
+        if key not in self.tasks:
+            self.tasks[key] = self.progress.add_task(key, total=total, status=status)
+        self.progress.update(self.tasks[key], completed=done, total=total, status=status)
+        if done >= total:
+            self.progress.remove_task(self.tasks.pop(key))
+
+    def message(self, text: str) -> None:
+        """Print a line above the bars; a warning stands out."""
+        self.console.print(Text(text, style="yellow" if text.startswith(("warning", "skipped")) else ""))
+
+    def reading(self, split: str, done: int, total: int) -> None:
+        """Follow the decoding of images."""
+        self._show(f"reading {split}", done, total)
+
+    def step(self, record: StepRecord) -> None:
+        """Follow the optimizer over the whole training, so that the time left is that of all epochs."""
+        status = (
+            f"epoch {record.epoch + 1}/{record.epochs}  loss {record.loss:.3f}  acc {record.top1:.1%}  "
+            f"lr {record.lr:.2g}  {record.images_per_second:,.0f} img/s"
+        )
+        self._show("training", record.step, record.total_steps, status)
+
+    def epoch(self, record: EpochRecord) -> None:
+        """Print the line of an epoch."""
+        if record.epoch == 0:
+            self.console.print("epoch   train loss    acc   val loss    acc   EMA loss    acc     img/s", style="bold")
+        average = "       –      –"
+        if record.ema_val_loss is not None and record.ema_val_top1 is not None:
+            average = f"{record.ema_val_loss:8.3f}  {record.ema_val_top1:5.1%}"
+        self.console.print(
+            f"{record.epoch + 1:5d}  {record.train_loss:11.3f}  {record.train_top1:5.1%}  {record.val_loss:9.3f}  "
+            f"{record.val_top1:5.1%}  {average:>17}  {record.images_per_second:8,.0f}"
+        )

@@ -1,0 +1,190 @@
+"""`effnet show`: the networks with their costs, or one network, model file or recipe."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from effnet import modelfile
+from effnet.cli.output import big, console, print_json, table
+from effnet.cli.parse import parse
+from effnet.cli.stages import spec_table
+from effnet.errors import UsageError, unknown_name
+from effnet.imaging import preprocess as preprocessing
+from effnet.modelfile import ModelHeader
+from effnet.spec import netspec
+from effnet.spec.cost import cost
+from effnet.spec.families import NETWORKS, get_spec
+from effnet.spec.netspec import NetSpec
+
+CIFAR_CLASSES = 10
+IMAGENET_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class ShowForm:
+    """Show the networks, or one of: a network's name, a spec file, a model file, a recipe."""
+
+    what: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")] = None
+    """Name of a network or recipe, a .json spec, a .safetensors model file, a .toml recipe."""
+    classes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of classes that the costs are for: 1000, or 10 for -cifar networks, when not given."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def run(args: Sequence[str]) -> None:
+    """Run the command."""
+    form = parse(ShowForm, "show", args)
+    if form.classes is not None and form.classes < 1:
+        raise UsageError(f"--classes {form.classes}: must be at least 1")
+    if form.what is None:
+        show_all(form)
+    elif modelfile.is_model_file(Path(form.what)):
+        show_model(modelfile.load_header(Path(form.what)), form)
+    elif is_recipe(form.what):
+        show_recipe(form)
+    else:
+        show_spec(get_known(form.what), form)
+
+
+def is_recipe(what: str) -> bool:
+    """Tell whether a recipe is meant; networks and recipes have no names in common."""
+    if what.endswith(".toml"):
+        return True
+    if what in NETWORKS or what.endswith(".json"):
+        return False
+    from effnet.config import recipe_names
+
+    return what in recipe_names()
+
+
+def get_known(what: str) -> NetSpec:
+    """Look up a network; the error for an unknown name lists recipes too."""
+    if what in NETWORKS or what.endswith(".json"):
+        return get_spec(what)
+    from effnet.config import recipe_names
+
+    known = unknown_name("network or recipe", what, [*NETWORKS, *recipe_names()])
+    raise UsageError(f"{known}; or a .json, .safetensors or .toml file")
+
+
+def classes_for(name: str, form: ShowForm) -> int:
+    """Return the number of classes that costs are counted for."""
+    return form.classes or (CIFAR_CLASSES if "-cifar" in name else IMAGENET_CLASSES)
+
+
+def show_all(form: ShowForm) -> None:
+    """List the networks and the recipes."""
+    rows = [(spec, classes_for(name, form)) for name, spec in NETWORKS.items()]
+    if form.json:
+        print_json([network_dict(spec, classes) for spec, classes in rows])
+        return
+    made = table("", ["network", "resolution", "classes", "params", "MACs", "activations", "last map", "dropout"])
+    for spec, classes in rows:
+        spent = cost(spec, classes)
+        made.add_row(
+            spec.name,
+            str(spec.resolution),
+            str(classes),
+            big(spent.params),
+            big(spent.macs),
+            big(spent.activations),
+            f"{spec.feature_size}×{spec.feature_size}",
+            f"{spec.dropout:g}",
+        )
+    from effnet.config import recipe_names
+
+    out = console()
+    out.print(made)
+    out.print(f"\nrecipes: {', '.join(recipe_names())}")
+    out.print("More of one: effnet show NAME. Any size in between: effnet scale b0 --phi 1.5")
+
+
+def network_dict(spec: NetSpec, num_classes: int) -> dict[str, Any]:
+    """Return a network and its cost as JSON values."""
+    spent = cost(spec, num_classes)
+    return {"name": spec.name, "num_classes": num_classes, "cost": asdict(spent), "spec": netspec.to_dict(spec)}
+
+
+def show_spec(spec: NetSpec, form: ShowForm) -> None:
+    """Show the stage table and the cost of a network."""
+    num_classes = classes_for(spec.name, form)
+    if form.json:
+        print_json(network_dict(spec, num_classes))
+        return
+    print_spec(spec, num_classes)
+
+
+def print_spec(spec: NetSpec, num_classes: int) -> None:
+    """Print the stage table, the totals and the fields that no row shows."""
+    out = console()
+    out.print(spec_table(spec, num_classes))
+    spent = cost(spec, num_classes)
+    out.print(
+        f"\n{spent.params:,} parameters, {big(spent.macs)} MACs, {big(spent.activations)} activations "
+        f"for {num_classes} classes; total stride {spec.total_stride}"
+    )
+    out.print(
+        f"{spec.activation}, {spec.padding} padding, dropout {spec.dropout:g}, drop-path {spec.drop_path:g}, "
+        f"BN eps {spec.bn_eps:g}, BN momentum {spec.bn_momentum:g}"
+    )
+
+
+def show_recipe(form: ShowForm) -> None:
+    """Show a recipe: its text, or all its values as JSON."""
+    from effnet import config
+
+    assert form.what is not None  # `run` got here by it
+    if form.json:
+        print_json(config.to_dict(config.load_recipe(form.what)))
+    else:
+        console().print(config.recipe_text(form.what), markup=False, end="")
+
+
+def show_model(header: ModelHeader, form: ShowForm) -> None:
+    """Show what a model file says."""
+    if form.json:
+        print_json(model_dict(header))
+        return
+    print_spec(header.spec, header.num_classes)
+    out, preprocess = console(), header.preprocess
+    out.print(
+        f"\n[bold]preprocessing[/] short side to {preprocess.resized_short_side} ({preprocess.interpolation}), "
+        f"middle {preprocess.resolution}×{preprocess.resolution}, {preprocess.mode}, "
+        f"mean {preprocess.mean}, std {preprocess.std}"
+    )
+    names = ", ".join(header.class_names[:20]) + (", …" if header.num_classes > 20 else "")
+    out.print(f"[bold]classes[/] {header.num_classes}: {names}", markup=True)
+    if header.training:
+        print_training(header)
+    for name, values in header.metrics.items():
+        if isinstance(values, dict):
+            shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
+            out.print(f"[bold]{name}[/] {shown}")
+
+
+def print_training(header: ModelHeader) -> None:
+    """Print the training record."""
+    training, out = header.training, console()
+    config, place = training["config"], training["environment"]
+    counts = ", ".join(f"{count:,} {part}" for part, count in training["num_images"].items())
+    out.print(
+        f"[bold]trained[/] on {training['data']} ({counts}), {config['epochs']} epochs of batch "
+        f"{config['batch_size']}, {config['optim']['name']} at {config['optim']['lr']:g}, seed {config['seed']}, "
+        f"in {header.metrics['seconds']:.0f} s on {place['accelerator'] or place['device']}, "
+        f"torch {place['torch']}, effnet {place['effnet']}"
+    )
+
+
+def model_dict(header: ModelHeader) -> dict[str, Any]:
+    """Return what a model file says as JSON values."""
+    return network_dict(header.spec, header.num_classes) | {
+        "preprocess": preprocessing.to_dict(header.preprocess),
+        "class_names": list(header.class_names),
+        "training": dict(header.training),
+        "metrics": dict(header.metrics),
+        "effnet_version": header.effnet_version,
+    }
