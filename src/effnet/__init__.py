@@ -30,7 +30,18 @@ _PUBLIC = {
     "load": "effnet.evaluation.classifier",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "Coefficients",
+    "EffnetError",
+    "NetSpec",
+    "__version__",
+    "cost",
+    "create_model",
+    "get_spec",
+    "load",
+    "scale",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

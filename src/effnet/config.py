@@ -117,7 +117,7 @@ class TrainConfig:
     drop_path: Rate | None = None
     """Stochastic depth of the last block; the network's own when not given."""
     bn_momentum: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
-    """Weight of the new batch in BN statistics (the paper's 0.99 is 0.01); the network's own when not given."""
+    """Weight of a new batch in BN statistics (the paper's 0.99 is 0.01); the network's own if not given."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
     """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64

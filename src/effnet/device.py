@@ -1,8 +1,13 @@
 """Which device to compute on."""
 
+from typing import TypeVar
+
 import torch
+from torch import nn
 
 from effnet.errors import UsageError
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def pick_device(name: str) -> torch.device:
@@ -23,3 +28,12 @@ def pick_device(name: str) -> torch.device:
         there = ", ".join(device for device, is_there in available.items() if is_there)
         raise UsageError(f"device {name!r} is not available here; available: auto, {there}")
     return torch.device(name)
+
+
+def to_device(network: Network, device: torch.device) -> Network:
+    """Move a network to a device, its kernels laid out channels_last, which is faster on CPUs and GPUs."""
+    network.to(device)
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network

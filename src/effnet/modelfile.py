@@ -1,6 +1,6 @@
-"""A model file is whole: weights, network, preprocessing, class names, training record, in one safetensors file.
+"""A model file is whole: weights, network, preprocessing, class names and training record in one file.
 
-The header is JSON in the file's metadata. Reading it never executes code: safetensors holds numbers only.
+It is a safetensors file; the header is JSON in its metadata. Reading it never executes code.
 """
 
 import json
@@ -98,7 +98,9 @@ def is_model_file(path: Path) -> bool:
 
 def _open(path: Path) -> Any:
     if path.is_dir():
-        raise ModelFileError(f"{path} is a folder; a model file is a .safetensors file such as {path}/model.safetensors")
+        raise ModelFileError(
+            f"{path} is a folder; a model file is a .safetensors file such as {path}/model.safetensors"
+        )
     try:
         return safe_open(path, framework="numpy")
     except FileNotFoundError:
@@ -110,7 +112,9 @@ def _open(path: Path) -> Any:
 def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
     text = (metadata or {}).get(_KEY)
     if text is None:
-        raise ModelFileError(f"{path}: weights without an effnet header; `effnet train` writes complete model files")
+        raise ModelFileError(
+            f"{path}: weights without an effnet header; `effnet train` writes complete model files"
+        )
     try:
         return _from_json(json.loads(text))
     except ModelFileError as error:

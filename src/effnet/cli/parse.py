@@ -28,7 +28,8 @@ def parse(form: type[T], command: str, args: Sequence[str], default: T | None = 
     given: dict[str, Any] = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(captured):
-            return tyro.cli(form, prog=f"effnet {command}", args=list(args), **given)
+            parsed: T = tyro.cli(form, prog=f"effnet {command}", args=list(args), **given)
+        return parsed
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -49,7 +50,9 @@ def one_line(box: str) -> str:
             sections.append([])
     statement = " ".join(sections[0])
     if statement.startswith("Missing from"):
-        statement = "missing " + " and ".join(line for line in sections[0] if line.isupper() or line[:2] == "--")
+        statement = "missing " + " and ".join(
+            line for line in sections[0] if line.isupper() or line[:2] == "--"
+        )
     suggestions = [
         line.split()[0]
         for section in sections[1:]

@@ -61,11 +61,13 @@ class TerminalReporter:
     def epoch(self, record: EpochRecord) -> None:
         """Print the line of an epoch."""
         if record.epoch == 0:
-            self.console.print("epoch   train loss    acc   val loss    acc   EMA loss    acc     img/s", style="bold")
+            self.console.print(
+                "epoch   train loss    acc   val loss    acc   EMA loss    acc     img/s", style="bold"
+            )
         average = "       –      –"
         if record.ema_val_loss is not None and record.ema_val_top1 is not None:
             average = f"{record.ema_val_loss:8.3f}  {record.ema_val_top1:5.1%}"
         self.console.print(
-            f"{record.epoch + 1:5d}  {record.train_loss:11.3f}  {record.train_top1:5.1%}  {record.val_loss:9.3f}  "
-            f"{record.val_top1:5.1%}  {average:>17}  {record.images_per_second:8,.0f}"
+            f"{record.epoch + 1:5d}  {record.train_loss:11.3f}  {record.train_top1:5.1%}  "
+            f"{record.val_loss:9.3f}  {record.val_top1:5.1%}  {average:>17}  {record.images_per_second:8,.0f}"
         )

@@ -122,7 +122,7 @@ def explain(form: ScaleForm) -> None:
     row = next((row for row in OFFICIAL_TABLE if row.name == form.base.removesuffix("-cifar")), None)
     if row is None or form.base not in NETWORKS:
         names = ", ".join(NETWORKS)
-        raise UsageError(f"--explain compares an official network with the formula; {form.base!r} is none of {names}")
+        raise UsageError(f"--explain takes an official network: {names}; not {form.base!r}")
     official = NETWORKS[form.base]
     formula = scale(NETWORKS[form.base.replace(row.name, "b0", 1)], row.phi, read_coefficients(form))
     if form.json:
@@ -141,7 +141,12 @@ def explain_dict(row: OfficialRow, official: NetSpec, formula: NetSpec, form: Sc
     return {
         "phi": row.phi,
         "dimensions": [
-            {"name": name, "official": factor, "formula": coefficient**row.phi, "phi": phi_of(factor, coefficient)}
+            {
+                "name": name,
+                "official": factor,
+                "formula": coefficient**row.phi,
+                "phi": phi_of(factor, coefficient),
+            }
             for name, factor, coefficient in _dimensions(row, form)
         ],
         "official": {"spec": netspec.to_dict(official), "cost": asdict(cost(official, form.classes))},
@@ -161,8 +166,8 @@ def print_explanation(row: OfficialRow, official: NetSpec, formula: NetSpec, for
     """Print the explanation for a person."""
     out = console()
     out.print(
-        f"[bold]{official.name}[/] is a row of the official code's table, not a value of the formula. Its width and "
-        f"resolution stand for φ ≈ {row.phi:g}.\n"
+        f"[bold]{official.name}[/] is a row of the official code's table, not a value of the formula. Its "
+        f"width and resolution stand for φ ≈ {row.phi:g}.\n"
     )
     dimensions = table("", ["", "official", f"formula, φ = {row.phi:g}", "official stands for φ ="])
     for name, factor, coefficient in _dimensions(row, form):
@@ -180,7 +185,7 @@ def print_explanation(row: OfficialRow, official: NetSpec, formula: NetSpec, for
     out.print(costs)
     out.print(
         f"\nWhy they differ: the paper asks for alpha·beta²·gamma² ≈ 2, its coefficients give "
-        f"{PAPER.cost_factor:.3f}; and the published networks were rounded by hand, depth ever shorter towards "
-        f"B7 (3.1 where 1.2⁷ = {1.2**7:.2f}).\nTake the official one to load published weights, "
+        f"{PAPER.cost_factor:.3f}; and the published networks were set by hand, depth ever shorter "
+        f"towards B7 (3.1 where 1.2⁷ = {1.2**7:.2f}).\nTake the official one to load published weights, "
         f"the formula (effnet scale b0 --phi X) for any size in between."
     )

@@ -82,7 +82,9 @@ def show_all(form: ShowForm) -> None:
     if form.json:
         print_json([network_dict(spec, classes) for spec, classes in rows])
         return
-    made = table("", ["network", "resolution", "classes", "params", "MACs", "activations", "last map", "dropout"])
+    made = table(
+        "", ["network", "resolution", "classes", "params", "MACs", "activations", "last map", "dropout"]
+    )
     for spec, classes in rows:
         spent = cost(spec, classes)
         made.add_row(
@@ -106,7 +108,12 @@ def show_all(form: ShowForm) -> None:
 def network_dict(spec: NetSpec, num_classes: int) -> dict[str, Any]:
     """Return a network and its cost as JSON values."""
     spent = cost(spec, num_classes)
-    return {"name": spec.name, "num_classes": num_classes, "cost": asdict(spent), "spec": netspec.to_dict(spec)}
+    return {
+        "name": spec.name,
+        "num_classes": num_classes,
+        "cost": asdict(spent),
+        "spec": netspec.to_dict(spec),
+    }
 
 
 def show_spec(spec: NetSpec, form: ShowForm) -> None:
@@ -150,11 +157,11 @@ def show_model(header: ModelHeader, form: ShowForm) -> None:
         print_json(model_dict(header))
         return
     print_spec(header.spec, header.num_classes)
-    out, preprocess = console(), header.preprocess
+    out, pre = console(), header.preprocess
     out.print(
-        f"\n[bold]preprocessing[/] short side to {preprocess.resized_short_side} ({preprocess.interpolation}), "
-        f"middle {preprocess.resolution}×{preprocess.resolution}, {preprocess.mode}, "
-        f"mean {preprocess.mean}, std {preprocess.std}"
+        f"\n[bold]preprocessing[/] short side to {pre.resized_short_side} ({pre.interpolation}), "
+        f"middle {pre.resolution}×{pre.resolution}, {pre.mode}, "
+        f"mean {pre.mean}, std {pre.std}"
     )
     names = ", ".join(header.class_names[:20]) + (", …" if header.num_classes > 20 else "")
     out.print(f"[bold]classes[/] {header.num_classes}: {names}", markup=True)
@@ -162,18 +169,20 @@ def show_model(header: ModelHeader, form: ShowForm) -> None:
         print_training(header)
     for name, values in header.metrics.items():
         if isinstance(values, dict):
-            shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items())
+            shown = ", ".join(
+                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items()
+            )
             out.print(f"[bold]{name}[/] {shown}")
 
 
 def print_training(header: ModelHeader) -> None:
     """Print the training record."""
-    training, out = header.training, console()
-    config, place = training["config"], training["environment"]
+    training = header.training
+    config, optim, place = training["config"], training["config"]["optim"], training["environment"]
     counts = ", ".join(f"{count:,} {part}" for part, count in training["num_images"].items())
-    out.print(
+    console().print(
         f"[bold]trained[/] on {training['data']} ({counts}), {config['epochs']} epochs of batch "
-        f"{config['batch_size']}, {config['optim']['name']} at {config['optim']['lr']:g}, seed {config['seed']}, "
+        f"{config['batch_size']}, {optim['name']} at {optim['lr']:g}, seed {config['seed']}, "
         f"in {header.metrics['seconds']:.0f} s on {place['accelerator'] or place['device']}, "
         f"torch {place['torch']}, effnet {place['effnet']}"
     )

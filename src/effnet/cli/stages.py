@@ -29,7 +29,9 @@ def strides(spec: NetSpec) -> list[int]:
 def spec_table(spec: NetSpec, num_classes: int) -> Table:
     """Lay out one network, with the cost of each row."""
     columns = ["#", "operator", "stride", "output", "channels", "layers", "params", "MACs", "activations"]
-    made = table(f"{spec.name}: {spec.in_channels}×{spec.resolution}×{spec.resolution} images", columns, left=2)
+    made = table(
+        f"{spec.name}: {spec.in_channels}×{spec.resolution}×{spec.resolution} images", columns, left=2
+    )
     costs = row_costs(spec, num_classes)
     costs = (*costs[:-2], costs[-2] + costs[-1])  # the paper's stage 9 is head and classifier
     for index, ((operator, channels, repeats), stride, size, spent) in enumerate(
@@ -43,7 +45,7 @@ def spec_table(spec: NetSpec, num_classes: int) -> Table:
 
 
 def stage_table(before: NetSpec, after: NetSpec, exact: Multipliers, num_classes: int) -> Table:
-    """Lay out a network before and after scaling; the exact value stands in brackets where rounding moved it."""
+    """Lay out a network before and after scaling, with exact values where rounding moved them."""
     made = table("", ["#", "operator", "channels", "layers", "output", "MACs"], left=2)
     sizes = zip(row_sizes(before), row_sizes(after), strict=True)
     costs = zip(row_costs(before, num_classes), row_costs(after, num_classes), strict=True)

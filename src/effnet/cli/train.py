@@ -98,7 +98,9 @@ def print_summary(result: TrainResult) -> None:
     weights = "averaged weights (EMA)" if best.averaged else "raw weights"
     out.print(f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} on the validation images")
     if evaluation.split != "test":
-        out.print(f"note: the {evaluation.split} images also chose the epoch; a test/ folder would measure without that")
+        out.print(
+            f"note: these {evaluation.split} images also chose the epoch; a test/ folder would be unbiased"
+        )
     out.print(f"time: {result.seconds:.0f} s\n")
     for name, what in (
         ("model.safetensors", "the model file: network, weights, preprocessing, classes"),

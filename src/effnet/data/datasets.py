@@ -109,7 +109,9 @@ def _first_folder(root: Path, names: tuple[str, ...]) -> Path | None:
 def _class_names(folder: Path) -> tuple[str, ...]:
     names = tuple(sorted(path.name for path in _folders(folder)))
     if not names:
-        raise DataError(f"{folder} has no folders in it; put the images of each class into a folder of its own")
+        raise DataError(
+            f"{folder} has no folders in it; put the images of each class into a folder of its own"
+        )
     if len(names) == 1:
         raise DataError(f"{folder} has a single class, {names[0]!r}; a classifier needs at least two folders")
     return names

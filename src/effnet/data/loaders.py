@@ -95,8 +95,8 @@ def _check_broken(broken: tuple[str, ...], total: int, max_broken: float) -> Non
     if broken and len(broken) > max_broken * total:
         listed = "; ".join(broken[:5]) + ("; …" if len(broken) > 5 else "")
         raise DataError(
-            f"{len(broken)} of {total} images cannot be read, more than the {max_broken:.1%} that may be skipped "
-            f"(data.max_broken): {listed}"
+            f"{len(broken)} of {total} images cannot be read, more than the {max_broken:.1%} that may be "
+            f"skipped (data.max_broken): {listed}"
         )
 
 

@@ -88,15 +88,16 @@ def _apply_geometric(images: Tensor, choice: Tensor, amount: Tensor, fill: Tenso
 
 def geometric_matrix(name: str, amount: float) -> Tensor:
     """Return the `(2, 3)` matrix from output to input, in coordinates where the image is [-1, 1]²."""
-    matrices = {
-        "rotate": lambda: _rotation(amount * MAX_ROTATION * pi / 180),
+    shear, shift = amount * MAX_SHEAR, 2 * amount * MAX_TRANSLATION  # the image is 2 units wide
+    matrices: dict[str, list[list[float]]] = {
+        "rotate": _rotation(amount * MAX_ROTATION * pi / 180),
         # PIL shears about the upper left corner, which is (-1, -1) here.
-        "shear_x": lambda: [[1, amount * MAX_SHEAR, amount * MAX_SHEAR], [0, 1, 0]],
-        "shear_y": lambda: [[1, 0, 0], [amount * MAX_SHEAR, 1, amount * MAX_SHEAR]],
-        "translate_x": lambda: [[1, 0, 2 * amount * MAX_TRANSLATION], [0, 1, 0]],
-        "translate_y": lambda: [[1, 0, 0], [0, 1, 2 * amount * MAX_TRANSLATION]],
+        "shear_x": [[1, shear, shear], [0, 1, 0]],
+        "shear_y": [[1, 0, 0], [shear, 1, shear]],
+        "translate_x": [[1, 0, shift], [0, 1, 0]],
+        "translate_y": [[1, 0, 0], [0, 1, shift]],
     }
-    return torch.tensor(matrices[name](), dtype=torch.float32)
+    return torch.tensor(matrices[name], dtype=torch.float32)
 
 
 def _rotation(angle: float) -> list[list[float]]:

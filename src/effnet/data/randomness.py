@@ -25,9 +25,10 @@ def uniform(seed: int, epoch: int, index: NDArray[np.int64], count: int) -> NDAr
         `(N, count)` float64.
 
     """
-    key = _hash(_hash(_hash(np.uint64([seed])) ^ np.uint64(epoch)) ^ index.astype(np.uint64))  # (N,)
+    key = _hash(_hash(_hash(_as_words(seed)) ^ np.uint64(epoch)) ^ index.astype(np.uint64))  # (N,)
     steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN  # (count,)
-    return (_hash(key[:, None] + steps) >> np.uint64(11)) * 2.0**-53  # 53 bits fill a float64
+    high = (_hash(key[:, None] + steps) >> np.uint64(11)).astype(np.float64)
+    return high * 2.0**-53  # 53 bits fill a float64
 
 
 def permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
@@ -38,7 +39,11 @@ def permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 def step_seed(seed: int, step: int) -> int:
     """Return the seed for what torch draws inside an optimizer step: dropout and drop-path."""
-    return int(_hash(_hash(np.uint64([seed])) ^ np.uint64(step))[0] >> np.uint64(1))
+    return int(_hash(_hash(_as_words(seed)) ^ np.uint64(step))[0] >> np.uint64(1))
+
+
+def _as_words(number: int) -> NDArray[np.uint64]:
+    return np.array([number], dtype=np.uint64)
 
 
 def _hash(value: NDArray[np.uint64]) -> NDArray[np.uint64]:

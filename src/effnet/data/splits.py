@@ -69,7 +69,9 @@ def _draw(samples: Samples, share: float, seed: int) -> tuple[Samples, Samples]:
     num_classes = len(np.unique(samples.labels))
     size = min(max(round(share * len(samples)), num_classes), len(samples) - num_classes)
     indices = np.arange(len(samples))
-    kept, taken = train_test_split(indices, test_size=size, stratify=samples.labels, random_state=seed % 2**32)
+    kept, taken = train_test_split(
+        indices, test_size=size, stratify=samples.labels, random_state=seed % 2**32
+    )
     return samples.take(_sorted(kept)), samples.take(_sorted(taken))
 
 
@@ -82,5 +84,5 @@ def _check_counts(dataset: DataSet, samples: Samples, needed: int) -> None:
     for label, name in enumerate(dataset.class_names):
         if counts[label] < needed:
             raise DataError(
-                f"class {name!r} has {counts[label]} images; holding some out needs at least {needed} per class"
+                f"class {name!r} has {counts[label]} images; to hold some out, {needed} per class are needed"
             )

@@ -13,7 +13,7 @@ from effnet import modelfile
 from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import EvalLoader, ignore, read_pixels
 from effnet.data.splits import held_out
-from effnet.device import pick_device
+from effnet.device import pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError
 from effnet.evaluation.metrics import Evaluation, predict_logits, summarise
 from effnet.imaging.decode import EXTENSIONS, decode
@@ -43,7 +43,7 @@ class Classifier:
 
     def __init__(self, header: ModelHeader, network: ConvNet, device: torch.device) -> None:
         self.header = header
-        self.network = network.to(device, memory_format=torch.channels_last).eval()
+        self.network = to_device(network, device).eval()
         self.device = device
 
     def predict(self, images: ImageLike | Sequence[ImageLike], *, top: int = 5) -> list[Prediction]:
@@ -166,7 +166,7 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
     """Load a model file for prediction and evaluation. Loading never executes code.
 
     Raises:
-        ModelFileError: missing, damaged, not ours, of a newer version, or weights that do not fit its network.
+        ModelFileError: missing, damaged, not ours, of a newer version, or its weights do not fit its network.
 
     """
     header, arrays = modelfile.load(Path(path))
@@ -175,5 +175,7 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise ModelFileError(f"{path}: the weights do not fit the network {header.spec.name}: {error}") from error
+        raise ModelFileError(
+            f"{path}: the weights do not fit the network {header.spec.name}: {error}"
+        ) from error
     return Classifier(header, network, pick_device(device))

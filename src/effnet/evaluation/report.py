@@ -1,6 +1,7 @@
 """Pictures of a run: curves, confusion matrix, a few held-out images with what the network says."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,12 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw loss, accuracy and learning rate over the epochs; `records` as in `metrics.jsonl`."""
     figure, axes = new_figure(11, 3.6, nrows=1, ncols=3)
     epochs = [record["epoch"] + 1 for record in records]
-    series = (("train", "train_{}", GREY), ("validation", "val_{}", BLUE), ("validation, EMA", "ema_val_{}", ORANGE))
+    series = (
+        ("train", "train_{}", GREY),
+        ("validation", "val_{}", BLUE),
+        ("validation, EMA", "ema_val_{}", ORANGE),
+    )
+    axes[0].set_yscale("log")
     for axis, key, title in ((axes[0], "loss", "Loss"), (axes[1], "top1", "Accuracy")):
         for label, pattern, colour in series:
             values = [record[pattern.format(key)] for record in records]
@@ -89,12 +95,12 @@ def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> lis
     """Save a few held-out images of different classes as PNG, classify them and draw the answers."""
     drawn = {name: list(names) for name, names in classifier.header.split.items()}
     samples = pick_examples(held_out(dataset, drawn)[1])
-    figure, axes = new_figure(3.2 * len(samples), 3.8, nrows=1, ncols=len(samples), squeeze=False)
+    figure, axes = new_figure(3.2 * len(samples), 4.2, nrows=1, ncols=len(samples), squeeze=False)
     predictions = []
     for axis, name, label in zip(axes[0], samples.names, samples.labels, strict=True):
         image, truth = samples.read(name), dataset.class_names[label]
         path = folder / "examples" / f"{truth}_{Path(name).stem}.png"
-        write_bytes(path, lambda temporary, image=image: image.save(temporary, format="png"))
+        write_bytes(path, partial(image.save, format="png"))
         prediction = classifier.predict(path)[0]
         axis.imshow(image, cmap="gray")
         axis.set_axis_off()

@@ -28,7 +28,9 @@ def decode(source: Path | bytes, mode: Mode = "RGB") -> Image.Image:
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{_name(source)}: {image.width}×{image.height} pixels are more than {MAX_PIXELS:,}")
+                raise DataError(
+                    f"{_name(source)}: {image.width}×{image.height} pixels are more than {MAX_PIXELS:,}"
+                )
             return to_mode(ImageOps.exif_transpose(image), mode)
     except FileNotFoundError:
         raise DataError(f"{_name(source)}: no such file") from None

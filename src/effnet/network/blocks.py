@@ -31,28 +31,31 @@ class SamePadConv2d(nn.Conv2d):
         return total // 2, total - total // 2
 
 
-def conv2d(spec: NetSpec, channels: tuple[int, int], kernel_size: int, stride: int, groups: int) -> nn.Conv2d:
-    """Build a convolution without bias, padded by the rule of the spec."""
+def conv2d(spec: NetSpec, channels: tuple[int, int], kernel: tuple[int, int], groups: int) -> nn.Conv2d:
+    """Build a convolution without bias, padded by the rule of the spec; `kernel` is (size, stride)."""
+    size, stride = kernel
     if spec.padding == "same":
-        return SamePadConv2d(*channels, kernel_size, stride, groups=groups, bias=False)
-    return nn.Conv2d(*channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
+        return SamePadConv2d(*channels, size, stride, groups=groups, bias=False)
+    return nn.Conv2d(*channels, size, stride, size // 2, groups=groups, bias=False)
 
 
 class ConvNorm(nn.Module):
-    """Convolution, batch normalisation and, unless `activate` is off, the activation."""
+    """Convolution, batch normalisation and, unless `activate` is off, the activation.
+
+    `channels` are (input, output), `kernel` is (size, stride).
+    """
 
     def __init__(
         self,
         spec: NetSpec,
         channels: tuple[int, int],
         *,
-        kernel_size: int = 1,
-        stride: int = 1,
+        kernel: tuple[int, int] = (1, 1),
         groups: int = 1,
         activate: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = conv2d(spec, channels, kernel_size, stride, groups)
+        self.conv = conv2d(spec, channels, kernel, groups)
         self.norm = nn.BatchNorm2d(channels[1], eps=spec.bn_eps, momentum=spec.bn_momentum)
         self.activation = ACTIVATIONS[spec.activation]() if activate else nn.Identity()
 
@@ -74,7 +77,8 @@ class SqueezeExcite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Scale each channel of `x (N, C, H, W)` by a gate in (0, 1)."""
         gate = self.expand(self.activation(self.reduce(x.mean((2, 3), keepdim=True))))  # (N, C, 1, 1)
-        return x * gate.sigmoid()
+        y: Tensor = x * gate.sigmoid()
+        return y
 
 
 class DropPath(nn.Module):
@@ -111,9 +115,7 @@ class MBConv(nn.Module):
         expands = stage.expand_ratio != 1
         squeezed = squeeze_channels(in_channels, stage.se_ratio)
         self.expand = ConvNorm(spec, (in_channels, middle)) if expands else nn.Identity()
-        self.depthwise = ConvNorm(
-            spec, (middle, middle), kernel_size=stage.kernel_size, stride=stride, groups=middle
-        )
+        self.depthwise = ConvNorm(spec, (middle, middle), kernel=(stage.kernel_size, stride), groups=middle)
         self.se = SqueezeExcite(spec, middle, squeezed) if stage.se_ratio else nn.Identity()
         self.project = ConvNorm(spec, (middle, stage.out_channels), activate=False)
         self.residual = stride == 1 and in_channels == stage.out_channels

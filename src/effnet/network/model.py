@@ -30,7 +30,7 @@ class ConvNet(nn.Module):
         self.checkpoint_stages = checkpoint_stages
         stem, head = spec.stem, spec.head
         self.stem = ConvNorm(
-            spec, (spec.in_channels, stem.out_channels), kernel_size=stem.kernel_size, stride=stem.stride
+            spec, (spec.in_channels, stem.out_channels), kernel=(stem.kernel_size, stem.stride)
         )
         self.stages = nn.ModuleList(_build_stages(spec))
         self.head = ConvNorm(spec, (spec.stages[-1].out_channels, head.out_channels))

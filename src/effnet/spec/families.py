@@ -36,7 +36,9 @@ B0_CIFAR = replace(
     B0,
     name="b0-cifar",
     stem=replace(B0.stem, stride=1),
-    stages=tuple(replace(stage, stride=stride) for stage, stride in zip(B0.stages, _CIFAR_STRIDES, strict=True)),
+    stages=tuple(
+        replace(stage, stride=stride) for stage, stride in zip(B0.stages, _CIFAR_STRIDES, strict=True)
+    ),
     resolution=32,
 )
 

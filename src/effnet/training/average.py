@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
 
 def warm_decay(decay: float, num_updates: float) -> float:
     """Return the decay of an update: (1 + n) / (10 + n), at most `decay`.
@@ -18,7 +20,7 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """Wrap a copy of the network that follows it; BN statistics are averaged as well."""
 
     @torch.no_grad()
-    def update(average: list[Tensor], current: list[Tensor], num_averaged: Tensor | int) -> None:
+    def update(average: Tensors, current: Tensors, num_averaged: Tensor | int) -> None:
         if average[0].is_floating_point():
             torch._foreach_lerp_(average, current, 1.0 - warm_decay(decay, float(num_averaged)))
         else:  # BN's count of batches

@@ -77,7 +77,7 @@ class Trainer:
         logits = self.network(images)
         loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optim.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
@@ -165,4 +165,3 @@ class Meter:
         self.reported = perf_counter()
         total = self.loader.num_steps * self.epochs
         return StepRecord(self.epoch, self.epochs, step, total, loss, top1, lr, speed)
-

@@ -41,9 +41,7 @@ class RMSPropTF(Optimizer):
     Weight decay is added to the gradient (the L2 term of TensorFlow's loss).
     """
 
-    def __init__(
-        self, params: Iterable[Any], *, lr: float, rho: float, momentum: float, eps: float
-    ) -> None:
+    def __init__(self, params: Iterable[Any], *, lr: float, rho: float, momentum: float, eps: float) -> None:
         defaults = {"lr": lr, "rho": rho, "momentum": momentum, "eps": eps, "weight_decay": 0.0}
         super().__init__(params, defaults)
 

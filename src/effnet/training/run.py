@@ -14,7 +14,7 @@ from effnet.data.augment import Augment
 from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import EvalLoader, Pixels, TrainLoader, read_pixels
 from effnet.data.splits import Splits, split
-from effnet.device import pick_device
+from effnet.device import pick_device, to_device
 from effnet.errors import UsageError
 from effnet.evaluation import report
 from effnet.evaluation.classifier import Classifier
@@ -111,7 +111,7 @@ def run(dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter)
     val_pixels = _read(splits.val, "val", preprocess, config, reporter).to(device)
     loader = TrainLoader(train_pixels, Augment(config.augment, preprocess), config.batch_size, config.seed)
     torch.manual_seed(config.seed)
-    network = ConvNet(spec, len(dataset.class_names)).to(device, memory_format=torch.channels_last)
+    network = to_device(ConvNet(spec, len(dataset.class_names)), device)
     trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
 
     def on_epoch(record: EpochRecord) -> None:
