@@ -1,0 +1,45 @@
+# The first two commands: `make demo` and `make test`. Each makes the environment when it is missing or out of date.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
+DEMO := runs/demo
+
+.PHONY: demo test test-slow check format clean help
+
+help: ## Show the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/train.stamp ## Train on handwritten digits, evaluate, classify held-out images: about a minute.
+	$(BIN)/effnet train digits --out $(DEMO) --overwrite
+	$(BIN)/effnet evaluate $(DEMO)/model.safetensors digits
+	$(BIN)/effnet predict $(DEMO)/model.safetensors $(DEMO)/examples --top 3
+	@echo "Look at $(DEMO)/curves.png, $(DEMO)/confusion.png and $(DEMO)/examples.png."
+
+test: check ## Format, lint, types, tests: what CI runs.
+	$(BIN)/pytest -m "not slow"
+
+test-slow: .venv/dev.stamp ## The tests that take longer.
+	$(BIN)/pytest -m slow
+
+check: .venv/dev.stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: .venv/dev.stamp ## Format the code and sort the imports.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove the environment and caches; runs/ stays.
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+
+.venv/train.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) -e '.[train]'
+	touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) -e '.[dev]'
+	touch .venv/train.stamp $@
