@@ -82,7 +82,7 @@ def row_sizes(spec: NetSpec, resolution: int | None = None) -> tuple[int, ...]:
 
 def layers(spec: NetSpec, num_classes: int, resolution: int | None = None) -> Iterator[Layer]:
     """Walk through the layers of a network in the order of computation."""
-    size = resolution or spec.resolution
+    size = spec.resolution if resolution is None else resolution
     if size < 1 or num_classes < 1:
         raise UsageError(f"resolution {size}, {num_classes} classes: both must be at least 1")
     size = -(-size // spec.stem.stride)

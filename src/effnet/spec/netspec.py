@@ -144,7 +144,7 @@ def load(path: Path) -> NetSpec:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: cannot read a network spec: {error}") from error
     if not isinstance(data, dict) or data.get("effnet_spec") != 1:
         raise UsageError(f"{path}: not a network spec; `effnet scale BASE --phi X --out FILE` writes one")

@@ -25,10 +25,12 @@ from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
 from effnet.training.loop import Best, Trainer
 from effnet.training.record import MetricsLog, environment
-from effnet.training.reporter import EpochRecord, Reporter, Silent
+from effnet.training.reporter import EpochRecord, Reporter, Silent, StepRecord
 from effnet.training.setup import build_preprocess, build_spec, default_recipe
 
 MODEL_FILE = "model.safetensors"
+FORECAST_AFTER = 5.0  # seconds
+LONG_HOURS = 1.0
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def run(dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter)
         log.append(record)
         reporter.epoch(record)
 
-    best = trainer.fit(reporter.step, on_epoch)
+    best = trainer.fit(Forecast(reporter).step, on_epoch)
     network.load_state_dict(best.weights)
     header = describe(dataset, config, (spec, preprocess), splits)
     classifier = Classifier(header, network, device)
@@ -126,6 +128,32 @@ def run(dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter)
     result = TrainResult(folder, classifier, best, evaluation, perf_counter() - started)
     write_results(result, log, dataset)
     return result
+
+
+class Forecast:
+    """Passes steps on, and says once how long the training will take if that is long."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.started = perf_counter()
+        self.first_step: int | None = None
+
+    def step(self, record: StepRecord) -> None:
+        """Pass a record on; after a few seconds, judge by the steps since the first one."""
+        self.reporter.step(record)
+        if self.first_step is None:  # what came before it is warming up
+            self.first_step, self.started = record.step, perf_counter()
+        elapsed, done = perf_counter() - self.started, record.step - self.first_step
+        if self.started < float("inf") and elapsed > FORECAST_AFTER and done > 0:
+            self._warn((record.total_steps - record.step) * elapsed / done / 3600)
+            self.started = float("inf")  # once is enough
+
+    def _warn(self, hours: float) -> None:
+        if hours > LONG_HOURS:
+            self.reporter.message(
+                f"warning: this will take about {hours:.1f} hours here; for less, take fewer --epochs or a "
+                f"smaller network: each unit of --phi below 0 about halves its cost"
+            )
 
 
 def announce(reporter: Reporter, dataset: DataSet, spec: NetSpec, splits: Splits) -> None:
