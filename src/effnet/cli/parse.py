@@ -14,7 +14,13 @@ from effnet.errors import UsageError
 
 T = TypeVar("T")
 
-_BORDERS = "│╭╮╰╯─|+"
+_FRAME = "│╭╮╰╯─ "
+
+# How tyro words a value that a configuration group rejected.
+_VALIDATION = re.compile(
+    r"Error parsing config\.(?P<group>\w+): 1 validation error for \w+ (?P<key>\w+) (?P<reason>.*?) "
+    r"\[type=\w+, input_value=(?P<value>.*?), input_type="
+)
 
 
 def parse(form: type[T], command: str, args: Sequence[str], default: T | None = None) -> T:
@@ -40,25 +46,30 @@ def parse(form: type[T], command: str, args: Sequence[str], default: T | None = 
 
 def one_line(box: str) -> str:
     """Condense tyro's framed message: its statement, and the options it suggests."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    statement, *others = _sections(box)
+    text = " ".join(statement)
+    if text.startswith("Missing from"):
+        names = [line for line in statement if line.isupper() or line.startswith("--")]
+        return "missing " + " and ".join(names)
+    invalid = _VALIDATION.search(text)
+    if invalid:
+        return f"{invalid['group']}.{invalid['key']} = {invalid['value']}: {_lower(invalid['reason'])}"
+    suggested = [line.split()[0] for lines in others for line in lines[1:] if line.startswith("--")]
+    is_typo = any(lines[0].startswith("Perhaps you meant") for lines in others)
+    return _lower(text).rstrip(".") + (f"; perhaps you meant {' or '.join(suggested)}" if is_typo else "")
+
+
+def _sections(box: str) -> list[list[str]]:
+    """Split a framed message at its rules, without frame and title."""
     sections: list[list[str]] = [[]]
-    for line in text.splitlines()[1:]:
-        content = line.strip(_BORDERS + " ")
-        if content:
-            sections[-1].append(content)
-        elif sections[-1]:
+    for line in re.sub(r"\x1b\[[0-9;]*m", "", box).strip("\n").splitlines()[1:]:
+        content = line.strip(_FRAME).strip()
+        if set(content) <= set("─-"):
             sections.append([])
-    statement = " ".join(sections[0])
-    if statement.startswith("Missing from"):
-        statement = "missing " + " and ".join(
-            line for line in sections[0] if line.isupper() or line[:2] == "--"
-        )
-    suggestions = [
-        line.split()[0]
-        for section in sections[1:]
-        if section and section[0].startswith("Perhaps you meant")
-        for line in section[1:]
-        if line.startswith("--")
-    ]
-    hint = f"; perhaps you meant {' or '.join(suggestions)}" if suggestions else ""
-    return (statement[:1].lower() + statement[1:]).rstrip(".") + hint
+        else:
+            sections[-1].append(content)
+    return [section for section in sections if section] or [["wrong use"]]
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -47,6 +47,8 @@ class ScaleForm:
 def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(ScaleForm, "scale", args)
+    if form.classes < 1:
+        raise UsageError(f"--classes {form.classes}: must be at least 1")
     if form.explain:
         explain(form)
     elif form.phi is None:

@@ -83,7 +83,9 @@ def random_crop(pixels: Tensor, draws: Tensor, size: int, padding: int) -> Tenso
 
 def reflect(index: Tensor, side: int) -> Tensor:
     """Fold pixel indices that lie outside 0 … side - 1 back by reflection at the border pixels."""
-    return (side - 1) - ((side - 1) - index.abs()).abs()
+    last = side - 1
+    period = max(1, 2 * last)  # padding may be wider than the image
+    return last - (last - index.abs() % period).abs()
 
 
 def random_flip(pixels: Tensor, draws: Tensor) -> Tensor:

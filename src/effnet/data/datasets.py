@@ -145,12 +145,13 @@ def _scan(root: Path, folder: Path, class_names: tuple[str, ...]) -> Samples:
 
 
 def _image_files(folder: Path) -> list[Path]:
-    """Image files at any depth below a folder, sorted, hidden ones left out."""
+    """Image files at any depth below a folder, sorted; hidden files and folders are left out."""
+    files = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     return sorted(
-        Path(parent) / name
-        for parent, folders, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in EXTENSIONS and not name.startswith(".")
+        path
+        for path in files
+        if path.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     )
 
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.splits import held_out
-from effnet.evaluation.classifier import Classifier, Prediction
+from effnet.errors import DataError
+from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
 from effnet.files import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 NUM_EXAMPLES = 3
 MAX_NUMBERED_CLASSES = 25  # above, cells are too small for numbers
@@ -91,28 +93,37 @@ def _write_counts(axis: "Axes", evaluation: Evaluation, shares: Any) -> None:
             axis.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
 
 
-def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> list[Prediction]:
+def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> None:
     """Save a few held-out images of different classes as PNG, classify them and draw the answers."""
     drawn = {name: list(names) for name, names in classifier.header.split.items()}
-    samples = pick_examples(held_out(dataset, drawn)[1])
-    figure, axes = new_figure(3.2 * len(samples), 4.2, nrows=1, ncols=len(samples), squeeze=False)
-    predictions = []
-    for axis, name, label in zip(axes[0], samples.names, samples.labels, strict=True):
-        image, truth = samples.read(name), dataset.class_names[label]
+    examples = pick_examples(held_out(dataset, drawn)[1])
+    if not examples:
+        return
+    figure, axes = new_figure(3.2 * len(examples), 4.2, nrows=1, ncols=len(examples), squeeze=False)
+    for axis, (name, label, image) in zip(axes[0], examples, strict=True):
+        truth = dataset.class_names[label]
         path = folder / "examples" / f"{truth}_{Path(name).stem}.png"
         write_bytes(path, partial(image.save, format="png"))
-        prediction = classifier.predict(path)[0]
+        (prediction,) = classifier.predict(path)
         axis.imshow(image, cmap="gray")
         axis.set_axis_off()
         best = [f"{class_name}: {probability:.1%}" for class_name, probability in prediction.classes[:3]]
         axis.set_title("\n".join([f"true: {truth}", *best]), fontsize=10)
-        predictions.append(prediction)
     save_figure(figure, folder / "examples.png")
-    return predictions
 
 
-def pick_examples(samples: Samples) -> Samples:
-    """Pick the first image of each of a few classes, spread over the class list."""
-    labels, first = np.unique(samples.labels, return_index=True)
-    picked = np.linspace(0, len(labels) - 1, min(NUM_EXAMPLES, len(labels))).astype(np.int64)
-    return samples.take(first[picked])
+def pick_examples(samples: Samples) -> list[tuple[str, int, "Image"]]:
+    """Pick a readable image of each of a few classes, spread over the class list: name, label, image."""
+    labels = np.unique(samples.labels)
+    picked = labels[np.linspace(0, len(labels) - 1, min(NUM_EXAMPLES, len(labels))).astype(np.int64)]
+    found = (_first_readable(samples.take(np.flatnonzero(samples.labels == label))) for label in picked)
+    return [example for example in found if example is not None]
+
+
+def _first_readable(samples: Samples) -> tuple[str, int, "Image"] | None:
+    for name, label in zip(samples.names, samples.labels.tolist(), strict=True):
+        try:
+            return name, label, samples.read(name)
+        except DataError:
+            continue  # it was named when the images were read
+    return None

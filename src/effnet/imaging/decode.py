@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from effnet.errors import DataError
 
@@ -13,6 +13,17 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif"
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: 179 megapixels
 
 Mode = Literal["RGB", "L"]
+
+# What makes the stored picture upright, by the value of the EXIF tag; 1 is upright already.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def decode(source: Path | bytes, mode: Mode = "RGB") -> Image.Image:
@@ -31,15 +42,32 @@ def decode(source: Path | bytes, mode: Mode = "RGB") -> Image.Image:
                 raise DataError(
                     f"{_name(source)}: {image.width}×{image.height} pixels are more than {MAX_PIXELS:,}"
                 )
-            return to_mode(ImageOps.exif_transpose(image), mode)
+            return to_mode(_upright(image), mode)
     except FileNotFoundError:
         raise DataError(f"{_name(source)}: no such file") from None
     except UnidentifiedImageError:
         raise DataError(f"{_name(source)}: {_not_an_image(source)}") from None
     except Image.DecompressionBombError:
         raise DataError(f"{_name(source)}: more than {MAX_PIXELS:,} pixels") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:  # in a damaged file Pillow meets TypeError, struct.error, RuntimeError, …
         raise DataError(f"{_name(source)}: damaged image: {error}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn by the EXIF orientation alone.
+
+    Pillow's `exif_transpose` also rewrites the other tags, and fails where one of them is damaged.
+    """
+    image.load()  # turns a TIFF already, and takes the tag away
+    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    if turn is None:
+        return image
+    upright = image.transpose(turn)
+    for tag in ("exif", "xmp", "XML:com.adobe.xmp"):  # a saved copy must not be turned again
+        upright.info.pop(tag, None)
+    return upright
 
 
 def to_mode(image: Image.Image, mode: Mode) -> Image.Image:
@@ -58,7 +86,7 @@ def _from_wide(image: Image.Image) -> Image.Image:
 
     Integer files hold 16 bits of range; float files hold 0 to 1, or 0 to 255 when they exceed 1.
     """
-    values = np.asarray(image, dtype=np.float64)
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=1.0, neginf=0.0)
     if image.mode == "F":
         values = values * (255.0 if values.max(initial=0.0) <= 1.0 else 1.0)
     else:

@@ -23,6 +23,8 @@ _RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+MAX_ASPECT = 16  # of a longer image only the middle is resized: 1×100,000 pixels would become 224×22,400,000
+
 Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
 
@@ -62,7 +64,7 @@ class Preprocess:
 
     def square(self, image: Image.Image, side: int) -> NDArray[np.uint8]:
         """Resize the short side as configured, cut out the middle `side`² pixels: `(C, side, side)` uint8."""
-        resized = self._resize(to_mode(image, self.mode), max(side, self.resized_short_side))
+        resized = self._resize(_trim(to_mode(image, self.mode)), max(side, self.resized_short_side))
         left = round((resized.width - side) / 2)
         top = round((resized.height - side) / 2)
         array = np.asarray(resized.crop((left, top, left + side, top + side)), dtype=np.uint8)
@@ -95,6 +97,15 @@ class Preprocess:
         """Preprocess one image into `(C, resolution, resolution)` float32."""
         normalised: NDArray[np.float32] = self.normalise(self.pixels(image).astype(np.float32) / 255.0)
         return normalised
+
+
+def _trim(image: Image.Image) -> Image.Image:
+    """Cut equally much off both ends of a very long image, far from the middle that is used."""
+    longest = MAX_ASPECT * min(image.size)
+    left, top = (max(0, side - longest) // 2 for side in image.size)
+    if left == top == 0:
+        return image
+    return image.crop((left, top, image.width - left, image.height - top))
 
 
 _ADAPTER = TypeAdapter(Preprocess)

@@ -123,11 +123,17 @@ def run(dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter)
     best = trainer.fit(Forecast(reporter).step, on_epoch)
     network.load_state_dict(best.weights)
     header = describe(dataset, config, (spec, preprocess), splits)
+    save_model(folder / MODEL_FILE, header, best)  # whatever happens to the test part, the weights are safe
     classifier = Classifier(header, network, device)
     evaluation = classifier.evaluate(dataset, max_broken=config.data.max_broken)
     result = TrainResult(folder, classifier, best, evaluation, perf_counter() - started)
     write_results(result, log, dataset)
     return result
+
+
+def save_model(path: Path, header: ModelHeader, best: Best) -> None:
+    """Write the model file with the best weights."""
+    modelfile.save(path, header, {name: tensor.numpy() for name, tensor in best.weights.items()})
 
 
 class Forecast:
@@ -202,15 +208,13 @@ def describe(
 
 
 def write_results(result: TrainResult, log: MetricsLog, dataset: DataSet) -> None:
-    """Write the model file first, then the pictures."""
+    """Write the metrics into the model file, then the pictures."""
     metrics = {
         "val": {"top1": result.best.val_top1, "loss": result.best.val_loss, "epoch": result.best.epoch},
         result.evaluation.split: result.evaluation.summary(),
         "seconds": round(result.seconds, 1),
     }
-    header = replace(result.classifier.header, metrics=metrics)
-    arrays = {name: tensor.numpy() for name, tensor in result.best.weights.items()}
-    modelfile.save(result.model_path, header, arrays)
+    save_model(result.model_path, replace(result.classifier.header, metrics=metrics), result.best)
     report.draw_curves([record.to_dict() for record in log.records], result.folder / "curves.png")
     report.draw_confusion(result.evaluation, result.folder / "confusion.png")
     report.draw_examples(result.classifier, dataset, result.folder)
