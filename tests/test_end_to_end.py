@@ -205,10 +205,19 @@ def test_wheel_works_in_a_fresh_environment(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     venv.create(tmp_path / "env", with_pip=True)
     python = tmp_path / "env" / "bin" / "python"
-    command = [python, "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", f"{wheel}[train]"]
+    command = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "-c",
+        str(ROOT / "constraints.txt"),
+        f"{wheel}[train]",
+    ]
     subprocess.run(command, check=True, capture_output=True)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    effnet_command = [tmp_path / "env" / "bin" / "effnet", "train", "digits", "--json", *QUICK]
+    effnet_command = [str(tmp_path / "env" / "bin" / "effnet"), "train", "digits", "--json", *QUICK]
     done = subprocess.run(
         effnet_command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment
     )

@@ -94,8 +94,16 @@ def test_explain_survives_a_coefficient_of_one(capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(10, "10"), (999, "999"), (1000, "1.00 k"), (16_710, "16.7 k"), (385_814_752, "386 M"), (1.827e9, "1.83 G"),
-     (999_600, "1.00 M"), (9_999, "10.0 k")],
-)  # fmt: skip
+    [
+        (10, "10"),
+        (999, "999"),
+        (1000, "1.00 k"),
+        (9_999, "10.0 k"),
+        (16_710, "16.7 k"),
+        (999_600, "1.00 M"),
+        (385_814_752, "386 M"),
+        (1.827e9, "1.83 G"),
+    ],
+)
 def test_counts_have_three_digits(number: float, text: str) -> None:
     assert big(number) == text
