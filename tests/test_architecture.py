@@ -76,10 +76,23 @@ def test_help_loads_no_library() -> None:
 
 @pytest.mark.parametrize("command", ["show", "scale"])
 def test_light_command_explains_itself_without_torch(command: str) -> None:
-    statement = (
-        "from effnet.cli.main import main\n"
-        f"try:\n    main(['{command}', '--help'])\nexcept SystemExit:\n    pass"
-    )
+    call = f"try:\n    main(['{command}', '--help'])\nexcept SystemExit:\n    pass"
+    assert not loaded_after(f"from effnet.cli.main import main\n{call}") & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["show", "b0"], ["scale", "b0", "--phi", "1"]])
+def test_light_command_runs_without_torch(arguments: list[str]) -> None:
+    assert not loaded_after(f"from effnet.cli.main import main\nmain({arguments})") & HEAVY
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_MODULE_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            code = (node.end_lineno or node.lineno) - node.body[0].lineno + 1
+            assert code <= MAX_FUNCTION_LINES, f"{node.name} is {code} lines long"
 
 
 def test_every_public_name_loads() -> None:
