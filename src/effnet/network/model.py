@@ -62,7 +62,8 @@ class ConvNet(nn.Module):
 def _checkpointed(stage: nn.Module, x: Tensor) -> Tensor:
     """Run a stage now, and once more in the backward pass."""
     # torch.compile takes no context here and needs none: it recomputes values, not updates of buffers.
-    more = {} if torch.compiler.is_compiling() else {"context_fn": partial(_contexts, stage)}
+    compiling = torch.compiler.is_compiling()
+    more: dict[str, Any] = {} if compiling else {"context_fn": partial(_contexts, stage)}
     y: Tensor = checkpoint(stage, x, use_reentrant=False, **more)
     return y
 

@@ -1,0 +1,120 @@
+"""Other libraries' EfficientNets, and how their weights become ours. For parity tests only."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from effnet.network.model import ConvNet, create_model
+
+
+def _declare_operators() -> torch.library.Library | None:
+    """Let torchvision import beside a torch build that its binary extension was not made for."""
+    package = find_spec("torchvision")
+    assert package is not None, "torchvision is a development dependency"
+    assert package.origin is not None
+    extension = Path(package.origin).with_name("_C.so")
+    try:
+        torch.ops.load_library(extension)  # type: ignore[no-untyped-call]
+    except OSError:
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+        return library
+    return None
+
+
+_OPERATORS = _declare_operators()  # declared as long as the object lives
+
+
+def torchvision_net(name: str, **options: Any) -> nn.Module:
+    """Build torchvision's `b0` … `b7`; its BN eps is 1e-5 up to B4 and 1e-3 above."""
+    from torchvision import models
+
+    net: nn.Module = getattr(models, f"efficientnet_{name}")(**options)
+    return net
+
+
+def timm_net(name: str, **options: Any) -> nn.Module:
+    """Build timm's `b0` … `b7` with symmetric padding; its BN eps is 1e-5."""
+    import timm
+
+    return timm.create_model(f"efficientnet_{name}", **options)
+
+
+def timm_tf_net(name: str, **options: Any) -> nn.Module:
+    """Build timm's `b0` … `b7` for the original TensorFlow weights: "same" padding, BN eps 1e-3."""
+    import timm
+
+    return timm.create_model(f"tf_efficientnet_{name}", **options)
+
+
+PEERS: dict[str, Callable[..., nn.Module]] = {"torchvision": torchvision_net, "timm": timm_net}
+
+
+def bn_eps(peer: nn.Module) -> float:
+    """Return the eps that all batch normalisations of a peer share."""
+    (eps,) = {module.eps for module in peer.modules() if isinstance(module, nn.BatchNorm2d)}
+    return eps
+
+
+def random_peer(
+    build: Callable[..., nn.Module], name: str, size: int, generator: torch.Generator
+) -> nn.Module:
+    """Build a peer whose every weight and statistic is random, yet whose logits depend on the image.
+
+    Statistics are those of a batch of noise `(4, 3, size, size)`, jittered: drawn freely, they would let
+    the signal die out before the last block, and any network would agree with any other.
+    """
+    with torch.device("meta"):
+        peer = build(name)
+    peer = peer.to_empty(device="cpu")
+    for module in peer.modules():
+        _randomize(module, generator)
+    with torch.no_grad():
+        peer.train()(torch.randn(4, 3, size, size, generator=generator))
+    for module in peer.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1
+            _jitter(module, generator)
+    return peer.eval()
+
+
+def _randomize(module: nn.Module, generator: torch.Generator) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        fan_in = module.weight[0].numel()
+        nn.init.normal_(module.weight, 0.0, fan_in**-0.5, generator=generator)
+        if module.bias is not None:
+            nn.init.normal_(module.bias, 0.0, 0.5, generator=generator)
+    elif isinstance(module, nn.BatchNorm2d):
+        module.momentum = 1.0  # one batch sets the statistics
+        module.reset_parameters()
+        nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
+        nn.init.normal_(module.bias, 0.0, 0.3, generator=generator)
+
+
+def _jitter(norm: nn.BatchNorm2d, generator: torch.Generator) -> None:
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    mean.add_(variance.sqrt() * torch.randn(mean.shape, generator=generator), alpha=0.1)
+    variance.mul_(torch.empty_like(variance).uniform_(0.8, 1.25, generator=generator))
+    variance.clamp_(min=0.1)  # or a channel that hardly varies blows float32's rounding up
+
+
+def ours_with_weights_of(peer: nn.Module, name: str, **changes: Any) -> ConvNet:
+    """Build our network around the very tensors of a peer: all three list their layers in one order."""
+    with torch.device("meta"):
+        ours = create_model(name, bn_eps=bn_eps(peer), **changes)
+    theirs = peer.state_dict()
+    renamed = dict(zip(ours.state_dict(), theirs.values(), strict=True))
+    ours.load_state_dict(renamed, assign=True)  # checks every name and shape
+    return ours.train(peer.training)
+
+
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Return the largest difference as a share of the largest expected magnitude."""
+    return ((actual - expected).abs().max() / expected.abs().max()).item()
