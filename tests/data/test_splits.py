@@ -1,0 +1,174 @@
+"""What is held out: stratified, disjoint, complete, and decided by the seed alone."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import stats  # type: ignore[import-untyped]
+
+from effnet.config import DataConfig
+from effnet.data.datasets import DataSet, Samples
+from effnet.data.splits import Splits, held_out, split
+from effnet.errors import DataError
+
+
+def samples(*counts: int, prefix: str = "") -> Samples:
+    """Return that many images of each class."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    names = tuple(f"{prefix}{index}.png" for index in range(len(labels)))
+    return Samples(names, labels, lambda name: Image.new("L", (1, 1)))
+
+
+def dataset(*counts: int) -> DataSet:
+    return DataSet("test", tuple("abcdefghij"[: len(counts)]), {"all": samples(*counts)})
+
+
+def split_dataset(**parts: Samples) -> DataSet:
+    return DataSet("test", ("a", "b"), parts)
+
+
+def drawn_test(splits: Splits) -> Samples:
+    assert splits.test is not None
+    return splits.test
+
+
+shares = st.floats(0.1, 0.4)
+class_counts = st.lists(st.integers(6, 60), min_size=2, max_size=6)
+
+
+@given(
+    counts=class_counts,
+    val=st.floats(0.01, 0.89),
+    test=st.floats(0.01, 0.6),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_every_image_is_in_exactly_one_part(counts: list[int], val: float, test: float, seed: int) -> None:
+    data = dataset(*counts)
+    splits = split(data, DataConfig(val, test), seed)
+    names = splits.train.names + splits.val.names + drawn_test(splits).names
+    assert sorted(names) == sorted(data.parts["all"].names)
+
+
+@given(counts=st.lists(st.integers(20, 60), min_size=2, max_size=6), val=shares, test=shares)
+def test_every_class_is_in_every_part(counts: list[int], val: float, test: float) -> None:
+    splits = split(dataset(*counts), DataConfig(val, test), 0)
+    for part in (splits.train, splits.val, drawn_test(splits)):
+        assert len(np.unique(part.labels)) == len(counts)
+
+
+def test_fractions_are_of_all_images_and_then_of_what_is_left() -> None:
+    splits = split(dataset(500, 500), DataConfig(val_fraction=0.1, test_fraction=0.2), 0)
+    assert (len(splits.train), len(splits.val), len(drawn_test(splits))) == (720, 80, 200)
+
+
+def test_parts_are_stratified() -> None:
+    counts = np.array([600, 300, 100])
+    splits = split(dataset(*counts), DataConfig(val_fraction=0.25, test_fraction=0.2), 0)
+    assert np.bincount(drawn_test(splits).labels).tolist() == [120, 60, 20]
+    assert np.bincount(splits.val.labels).tolist() == [120, 60, 20]
+    assert np.bincount(splits.train.labels).tolist() == [360, 180, 60]
+
+
+def test_the_seed_decides_who_is_held_out() -> None:
+    data, config = dataset(50, 50), DataConfig()
+    assert split(data, config, 3).drawn == split(data, config, 3).drawn
+    tests = {tuple(split(data, config, seed).drawn["test"]) for seed in range(5)}
+    assert len(tests) == 5
+
+
+def test_nothing_random_outside_decides_who_is_held_out() -> None:
+    data, config = dataset(50, 50), DataConfig()
+    np.random.seed(1)  # scikit-learn falls back to this generator
+    first = split(data, config, 3).drawn
+    np.random.seed(2)
+    assert split(data, config, 3).drawn == first
+
+
+def test_held_out_images_are_drawn_at_random_within_a_class() -> None:
+    data = dataset(100, 100)
+    tests = [drawn_test(split(data, DataConfig(), seed)) for seed in range(200)]
+    counts = Counter(name for test in tests for name in test.names)
+    assert set(counts) == set(data.parts["all"].names)
+    assert stats.chisquare([counts[name] for name in data.parts["all"].names]).pvalue > 0.001
+
+
+def test_parts_keep_labels_and_the_order_of_the_data_set() -> None:
+    data = dataset(30, 30)
+    whole = data.parts["all"]
+    labels = dict(zip(whole.names, whole.labels, strict=True))
+    splits = split(data, DataConfig(), 0)
+    for part in (splits.train, splits.val, drawn_test(splits)):
+        assert [labels[name] for name in part.names] == part.labels.tolist()
+        assert list(part.names) == sorted(part.names, key=whole.names.index)
+
+
+def test_names_of_what_was_drawn_are_written_down() -> None:
+    splits = split(dataset(30, 30), DataConfig(), 0)
+    assert splits.drawn == {"test": list(drawn_test(splits).names), "val": list(splits.val.names)}
+
+
+def test_a_split_of_its_own_is_kept() -> None:
+    parts = {part: samples(5, 5, prefix=part) for part in ("train", "val", "test")}
+    splits = split(split_dataset(**parts), DataConfig(), 0)
+    assert (splits.train, splits.val, splits.test) == tuple(parts.values())
+    assert splits.drawn == {}
+
+
+def test_a_missing_validation_part_is_drawn_from_training() -> None:
+    train, test = samples(20, 20, prefix="train"), samples(5, 5, prefix="test")
+    splits = split(split_dataset(train=train, test=test), DataConfig(val_fraction=0.25), 0)
+    assert splits.test is test
+    assert splits.drawn == {"val": list(splits.val.names)}
+    assert sorted(splits.val.names + splits.train.names) == sorted(train.names)
+    assert len(splits.val) == 10
+
+
+def test_a_missing_test_part_stays_missing() -> None:
+    train, val = samples(20, 20, prefix="train"), samples(5, 5, prefix="val")
+    splits = split(split_dataset(train=train, val=val), DataConfig(), 0)
+    assert (splits.train, splits.val, splits.test, splits.drawn) == (train, val, None, {})
+
+
+def test_a_class_with_too_few_images_is_named() -> None:
+    with pytest.raises(DataError, match=r"class 'b' has 2 images; to hold some out, 3 per class are needed"):
+        split(dataset(30, 2), DataConfig(), 0)
+
+
+def test_a_training_class_needs_two_images_when_only_validation_is_drawn() -> None:
+    data = split_dataset(train=samples(20, 1), test=samples(5, 5))
+    with pytest.raises(DataError, match=r"class 'b' has 1 images; to hold some out, 2 per class"):
+        split(data, DataConfig(), 0)
+
+
+def test_the_smallest_data_set_that_can_be_split_is_split() -> None:
+    splits = split(dataset(3, 3), DataConfig(), 0)
+    for part in (splits.train, splits.val, drawn_test(splits)):
+        assert sorted(part.labels) == [0, 1]
+
+
+def test_evaluation_takes_the_test_part_of_the_data_set_first() -> None:
+    data = split_dataset(train=samples(3, 3, prefix="t"), test=samples(2, 2, prefix="x"))
+    assert held_out(data, {"test": ["t0.png"]}) == ("test", data.parts["test"])
+
+
+def test_evaluation_takes_the_images_that_were_drawn_when_training() -> None:
+    part, remembered = held_out(dataset(5, 5), {"test": ["7.png", "2.png"], "val": ["3.png"]})
+    assert (part, remembered.names, remembered.labels.tolist()) == ("test", ("2.png", "7.png"), [0, 1])
+
+
+def test_evaluation_forgets_the_draw_when_images_are_missing() -> None:
+    part, everything = held_out(dataset(5, 5), {"test": ["7.png", "gone.png"]})
+    assert (part, len(everything)) == ("all", 10)
+
+
+def test_evaluation_falls_back_to_the_validation_part() -> None:
+    data = split_dataset(train=samples(3, 3), val=samples(2, 2, prefix="v"))
+    assert held_out(data, {}) == ("val", data.parts["val"])
+
+
+def test_evaluation_of_unknown_images_takes_all() -> None:
+    part, everything = held_out(dataset(4, 4), {})
+    assert (part, len(everything)) == ("all", 8)

@@ -1,0 +1,167 @@
+"""Metrics against scikit-learn and against counting."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
+from torch import Tensor, nn
+
+from effnet.evaluation.metrics import Evaluation, predict_logits, summarise, top1_and_loss
+
+NUM_CLASSES, NUM_IMAGES, ABSENT = 12, 400, 7
+CLASS_NAMES = tuple(f"Klasse {index}" for index in range(NUM_CLASSES))
+
+
+@cache
+def example() -> tuple[Tensor, Tensor]:
+    """Return logits, half of them right; one class never appears, neither true nor predicted."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, NUM_CLASSES - 1, (NUM_IMAGES,), generator=generator)
+    labels = labels + (labels >= ABSENT)
+    logits = torch.randn(NUM_IMAGES, NUM_CLASSES, generator=generator) * 2
+    logits[torch.arange(NUM_IMAGES), labels] += 3.5
+    logits[:, ABSENT] -= 20
+    return logits, labels
+
+
+def evaluation() -> Evaluation:
+    return summarise(*example(), CLASS_NAMES, "test")
+
+
+def probabilities() -> NDArray[np.float64]:
+    logits = example()[0].double().numpy()
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    normalised: NDArray[np.float64] = shares / shares.sum(1, keepdims=True)
+    return normalised
+
+
+def test_top1_is_the_accuracy_of_scikit_learn() -> None:
+    expected = accuracy_score(example()[1], probabilities().argmax(1))
+    assert 0.4 < expected < 0.9
+    assert evaluation().top1 == pytest.approx(expected)
+
+
+def test_top5_is_that_of_scikit_learn() -> None:
+    expected = top_k_accuracy_score(example()[1], probabilities(), k=5, labels=np.arange(NUM_CLASSES))
+    assert evaluation().top1 < expected < 1
+    assert evaluation().top5 == pytest.approx(expected)
+
+
+def test_loss_is_that_of_scikit_learn() -> None:
+    expected = log_loss(example()[1], probabilities(), labels=np.arange(NUM_CLASSES))
+    assert evaluation().loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_images_and_errors_are_counted() -> None:
+    result = evaluation()
+    logits, labels = example()
+    assert (result.split, result.num_images) == ("test", NUM_IMAGES)
+    assert result.num_errors == int((logits.argmax(1) != labels).sum())
+    assert result.top1 == pytest.approx(1 - result.num_errors / NUM_IMAGES)
+
+
+def test_rows_of_the_confusion_matrix_are_true_classes() -> None:
+    logits, labels = example()
+    expected = np.zeros((NUM_CLASSES, NUM_CLASSES), dtype=np.int64)
+    for truth, predicted in zip(labels.tolist(), logits.argmax(1).tolist(), strict=True):
+        expected[truth, predicted] += 1
+    assert np.array_equal(evaluation().confusion, expected)
+    assert not np.array_equal(expected, expected.T)
+
+
+def test_each_class_has_its_name_and_its_number_of_images() -> None:
+    classes = evaluation().classes
+    assert tuple(result.name for result in classes) == CLASS_NAMES
+    assert [result.support for result in classes] == evaluation().confusion.sum(1).tolist()
+
+
+def test_precision_recall_and_f1_are_ratios_of_the_confusion_matrix() -> None:
+    result = evaluation()
+    for index, measured in enumerate(result.classes):
+        if index == ABSENT:
+            continue
+        hits = result.confusion[index, index]
+        precision = hits / result.confusion[:, index].sum()
+        recall = hits / result.confusion[index].sum()
+        assert (measured.precision, measured.recall) == pytest.approx((precision, recall))
+        assert measured.f1 == pytest.approx(2 * precision * recall / (precision + recall))
+
+
+def test_a_class_that_never_appears_scores_zero() -> None:
+    absent = evaluation().classes[ABSENT]
+    assert (absent.precision, absent.recall, absent.f1, absent.support) == (0.0, 0.0, 0.0, 0)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 5])
+def test_with_five_classes_or_fewer_the_truth_is_always_among_the_top5(num_classes: int) -> None:
+    logits = torch.randn(20, num_classes, generator=torch.Generator().manual_seed(0))
+    result = summarise(logits, torch.arange(20) % num_classes, CLASS_NAMES[:num_classes], "val")
+    assert result.top5 == 1.0
+    assert result.top1 < 1.0
+
+
+def test_a_perfect_network_makes_no_error() -> None:
+    labels = torch.arange(6)
+    result = summarise(torch.eye(6) * 100, labels, CLASS_NAMES[:6], "val")
+    assert (result.top1, result.num_errors) == (1.0, 0)
+    assert result.loss == pytest.approx(0, abs=1e-6)
+    assert all(each.f1 == 1 for each in result.classes)
+
+
+def test_one_image_is_enough() -> None:
+    result = summarise(torch.tensor([[0.0, 1.0]]), torch.tensor([0]), ("a", "b"), "val")
+    assert (result.num_images, result.num_errors, result.top1) == (1, 1, 0.0)
+
+
+def test_top1_and_loss_are_those_of_the_summary() -> None:
+    result = evaluation()
+    assert top1_and_loss(*example()) == (result.top1, result.loss)
+
+
+def test_the_result_is_plain_json() -> None:
+    data = json.loads(json.dumps(evaluation().to_dict()))
+    assert data["num_images"] == NUM_IMAGES
+    assert data["confusion"] == evaluation().confusion.tolist()
+    assert data["classes"][0].keys() == {"name", "precision", "recall", "f1", "support"}
+    assert data["skipped"] == []
+
+
+def test_the_summary_is_the_result_without_the_classes() -> None:
+    result = evaluation()
+    summary = result.summary()
+    assert json.loads(json.dumps(summary)) == summary
+    assert summary.keys() == result.to_dict().keys() - {"classes", "confusion", "skipped"}
+
+
+def batches(*sizes: int) -> list[tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        (torch.randn(size, 3, generator=generator), torch.randint(0, 2, (size,), generator=generator))
+        for size in sizes
+    ]
+
+
+def test_predictions_of_all_batches_come_in_order() -> None:
+    network = nn.Linear(3, 2)
+    logits, labels = predict_logits(network, batches(4, 4, 1))
+    inputs = torch.cat([images for images, _ in batches(4, 4, 1)])
+    assert torch.allclose(logits, network(inputs), atol=1e-6)
+    assert labels.tolist() == torch.cat([labels for _, labels in batches(4, 4, 1)]).tolist()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_predicting_switches_dropout_off_and_puts_the_mode_back(training: bool) -> None:
+    network = nn.Dropout(0.5).train(training)
+    logits, _ = predict_logits(network, batches(50))
+    assert torch.equal(logits, batches(50)[0][0])
+    assert network.training is training
+
+
+def test_predictions_are_float32_and_carry_no_gradient() -> None:
+    network = nn.Linear(3, 2, dtype=torch.float64)
+    logits, _ = predict_logits(network, [(torch.zeros(1, 3, dtype=torch.float64), torch.tensor([0]))])
+    assert (logits.dtype, logits.requires_grad) == (torch.float32, False)

@@ -1,0 +1,102 @@
+"""What cannot be decoded is one kind of error, that names the file and the reason."""
+
+import warnings
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import ExifTags, Image
+
+from effnet.errors import DataError
+from effnet.imaging.decode import decode
+
+
+def encoded(kind: str) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.XResolution] = 72.5
+    exif[ExifTags.Base.ImageDescription] = "text"
+    values = np.random.default_rng(0).integers(0, 256, (12, 9, 3), dtype=np.uint8)
+    file = BytesIO()
+    Image.fromarray(values).save(file, kind, **({} if kind in ("BMP", "GIF", "PPM") else {"exif": exif}))
+    return file.getvalue()
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """Return a PNG that claims a size and holds one row of nothing."""
+    sizes = width.to_bytes(4) + height.to_bytes(4) + bytes([8, 0, 0, 0, 0])
+    rows = chunk(b"IDAT", zlib.compress(bytes(width + 1))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", sizes) + rows
+
+
+UNREADABLE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "empty": (lambda: b"", "empty file"),
+    "text": (lambda: b"label,name\n1,cat\n", "not an image"),
+    "truncated": (lambda: encoded("JPEG")[:-40], "truncated"),
+    "half": (lambda: encoded("PNG")[:150], "damaged image"),
+    "bomb": (lambda: png_header(60_000, 60_000), "178,956,970 pixels"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_unreadable_bytes_say_why(name: str) -> None:
+    make, reason = UNREADABLE[name]
+    with pytest.raises(DataError, match=f"^image: .*{reason}"):
+        decode(make())
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_unreadable_files_are_named(name: str, mode: str, tmp_path: Path) -> None:
+    make, reason = UNREADABLE[name]
+    path = tmp_path / "Urlaub 1.jpg"
+    path.write_bytes(make())
+    with pytest.raises(DataError, match=rf"Urlaub 1\.jpg: .*{reason}"):
+        decode(path, "RGB" if mode == "RGB" else "L")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"cat\.png: no such file"):
+        decode(tmp_path / "cat.png")
+
+
+def test_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cat.png").mkdir()
+    with pytest.raises(DataError, match=r"cat\.png: .*directory"):
+        decode(tmp_path / "cat.png")
+
+
+def test_messages_are_one_line(tmp_path: Path) -> None:
+    for make, _ in UNREADABLE.values():
+        with pytest.raises(DataError) as caught:
+            decode(make())
+        assert "\n" not in str(caught.value)
+
+
+@given(
+    kind=st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "BMP", "PPM", "TIFF"]),
+    missing=st.one_of(st.just(0), st.integers(0, 500)),
+    damage=st.lists(st.tuples(st.integers(0, 500), st.integers(0, 255)), max_size=4),
+)
+def test_damaged_files_give_an_image_or_a_data_error(
+    kind: str, missing: int, damage: list[tuple[int, int]]
+) -> None:
+    data = bytearray(encoded(kind))
+    for place, value in damage:
+        data[place % len(data)] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of many kinds of damage before it gives up
+        try:
+            image = decode(bytes(data[: max(0, len(data) - missing)]))
+        except DataError:
+            return
+    assert image.mode == "RGB"

@@ -1,0 +1,147 @@
+"""Which weights decay, and the learning rate of every step."""
+
+from itertools import pairwise
+from math import cos, pi
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.optim import SGD, AdamW
+
+from effnet.config import OptimConfig
+from effnet.network.model import create_model
+from effnet.training import optim
+from effnet.training.optim import RMSPropTF, lr_at
+
+schedules = pytest.mark.parametrize("schedule", optim.SCHEDULES)
+optimizers = pytest.mark.parametrize("name", optim.OPTIMIZERS)
+
+
+def curve(steps_per_epoch: int, epochs: int, **settings: Any) -> list[float]:
+    """Return the learning rate of every step of a training; without warm-up unless told."""
+    config = OptimConfig(**{"lr": 1.0, "warmup_epochs": 0.0, **settings})
+    return [lr_at(step, steps_per_epoch, epochs, config) for step in range(steps_per_epoch * epochs)]
+
+
+def differences(values: list[float]) -> list[float]:
+    return [after - before for before, after in pairwise(values)]
+
+
+@optimizers
+def test_only_kernels_and_matrices_decay(name: Any) -> None:
+    network = create_model("b0-cifar", 10)
+    decayed, kept = optim.build(network, OptimConfig(name=name, weight_decay=0.3)).param_groups
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.3, 0.0)
+    matrices = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    assert {id(p) for p in decayed["params"]} == {id(p) for p in matrices}
+
+
+@optimizers
+def test_every_weight_is_optimized_once(name: Any) -> None:
+    network = create_model("b0-cifar", 10)
+    groups = optim.build(network, OptimConfig(name=name)).param_groups
+    optimized = [id(p) for group in groups for p in group["params"]]
+    assert sorted(optimized) == sorted(id(p) for p in network.parameters())
+
+
+def test_frozen_weights_are_left_out() -> None:
+    network = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+    network[0].requires_grad_(False)
+    groups = optim.build(network, OptimConfig()).param_groups
+    assert [[tuple(p.shape) for p in group["params"]] for group in groups] == [[(2, 3)], [(2,)]]
+
+
+def test_each_optimizer_takes_its_own_settings() -> None:
+    config: dict[str, Any] = {"lr": 0.2, "momentum": 0.8, "rho": 0.7, "beta1": 0.6, "beta2": 0.5, "eps": 0.1}
+    network = nn.Linear(2, 2)
+    sgd, adamw, rmsprop = (
+        optim.build(network, OptimConfig(name=name, **config)) for name in ("sgd", "adamw", "rmsprop")
+    )
+    assert isinstance(sgd, SGD)
+    assert isinstance(adamw, AdamW)
+    assert isinstance(rmsprop, RMSPropTF)
+    assert [sgd.defaults[key] for key in ("lr", "momentum", "nesterov")] == [0.2, 0.8, True]
+    assert [adamw.defaults[key] for key in ("lr", "betas", "eps")] == [0.2, (0.6, 0.5), 0.1]
+    assert [rmsprop.defaults[key] for key in ("lr", "momentum", "rho", "eps")] == [0.2, 0.8, 0.7, 0.1]
+
+
+def test_sgd_works_without_momentum() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    optimizer = optim.build(network, OptimConfig(momentum=0.0, lr=0.5, weight_decay=0.0))
+    before = network.weight.item()
+    network.weight.grad = torch.ones(1, 1)
+    optimizer.step()
+    assert network.weight.item() == pytest.approx(before - 0.5)
+
+
+def test_the_learning_rate_is_set_for_all_weights() -> None:
+    optimizer = optim.build(nn.Linear(2, 2), OptimConfig())
+    optim.set_lr(optimizer, 0.123)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.123, 0.123]
+
+
+@schedules
+def test_warm_up_is_a_straight_line_from_nothing_to_the_peak(schedule: str) -> None:
+    rates = curve(10, 20, schedule=schedule, warmup_epochs=2.0, decay_epochs=5.0)
+    assert rates[20] == pytest.approx(1.0)
+    assert differences([0.0, *rates[:21]]) == pytest.approx([1 / 21] * 21)
+
+
+@schedules
+def test_without_warm_up_the_first_step_has_the_peak(schedule: str) -> None:
+    assert curve(10, 5, schedule=schedule)[0] == pytest.approx(1.0)
+
+
+@schedules
+@pytest.mark.parametrize("warmup", [5.0, 30.0])
+def test_warm_up_takes_at_most_half_of_the_training(schedule: str, warmup: float) -> None:
+    rates = curve(4, 10, schedule=schedule, warmup_epochs=warmup, decay_rate=1.0)
+    assert rates[20] == max(rates) == pytest.approx(1.0)
+    assert rates[19] < 1.0
+
+
+def test_cosine_is_half_a_cosine_that_ends_near_zero() -> None:
+    rates = curve(10, 10, schedule="cosine")
+    assert rates == pytest.approx([0.5 * (1 + cos(pi * step / 100)) for step in range(100)])
+    assert rates[50] == pytest.approx(0.5)
+    assert rates[-1] < 0.001
+
+
+def test_cosine_starts_where_warm_up_ends() -> None:
+    rates = curve(10, 12, schedule="cosine", warmup_epochs=2.0)
+    assert rates[20:] == pytest.approx(curve(10, 10, schedule="cosine"))
+
+
+def test_exponential_falls_in_stairs_of_2_4_epochs() -> None:
+    rates = curve(10, 12, schedule="exponential", decay_rate=0.97, decay_epochs=2.4)
+    for stair in range(5):
+        assert rates[24 * stair : 24 * (stair + 1)] == pytest.approx([0.97**stair] * 24)
+
+
+def test_exponential_counts_its_epochs_from_the_start_of_warm_up() -> None:
+    rates = curve(10, 20, schedule="exponential", warmup_epochs=5.0, decay_rate=0.97, decay_epochs=2.4)
+    assert rates[50] == pytest.approx(0.97**2)
+
+
+def test_onecycle_is_a_straight_line_down_to_nothing() -> None:
+    rates = curve(10, 10, schedule="onecycle", warmup_epochs=3.0)
+    assert differences([*rates[30:], 0.0]) == pytest.approx([-1 / 70] * 70)
+
+
+@given(
+    schedule=st.sampled_from(sorted(optim.SCHEDULES)),
+    steps_per_epoch=st.integers(1, 50),
+    epochs=st.integers(1, 20),
+    warmup=st.floats(0.0, 40.0),
+    lr=st.floats(1e-6, 100.0),
+    share=st.floats(0, 1, exclude_max=True),
+)
+def test_every_rate_is_above_zero_and_at_most_the_peak(
+    *, schedule: Any, steps_per_epoch: int, epochs: int, warmup: float, lr: float, share: float
+) -> None:
+    config = OptimConfig(lr=lr, schedule=schedule, warmup_epochs=warmup)
+    step = int(share * steps_per_epoch * epochs)
+    assert 0 < lr_at(step, steps_per_epoch, epochs, config) <= lr * (1 + 1e-12)
