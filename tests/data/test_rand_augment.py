@@ -83,6 +83,13 @@ def test_autocontrast_reaches_black_and_white_in_every_channel() -> None:
     assert torch.allclose(stretched.amax((2, 3)), torch.ones(4, 3), atol=1e-6)
 
 
+def test_posterize_rounds_values_between_the_steps_of_a_byte() -> None:
+    between = photos(3) + 0.4 / 255
+    assert torch.equal(apply("posterize", between, 1.0), apply("posterize", photos(3), 1.0))
+    below = photos(3) - 0.4 / 255
+    assert torch.equal(apply("posterize", below, 1.0), apply("posterize", photos(3), 1.0))
+
+
 @every_operation
 @given(magnitude=st.floats(0, MAX_MAGNITUDE), sign=st.sampled_from([-1, 1]), seed=st.integers(0, 99))
 def test_values_stay_in_the_unit_interval(name: str, magnitude: float, sign: int, seed: int) -> None:

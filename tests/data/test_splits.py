@@ -23,11 +23,11 @@ def samples(*counts: int, prefix: str = "") -> Samples:
 
 
 def dataset(*counts: int) -> DataSet:
-    return DataSet("test", tuple("abcdefghij"[: len(counts)]), {"all": samples(*counts)})
+    return DataSet("test", tuple("abcdefghij"[: len(counts)]), {"all": samples(*counts)}, source="test")
 
 
 def split_dataset(**parts: Samples) -> DataSet:
-    return DataSet("test", ("a", "b"), parts)
+    return DataSet("test", ("a", "b"), parts, source="test")
 
 
 def drawn_test(splits: Splits) -> Samples:

@@ -1,7 +1,7 @@
 """The training loop learns, repeats itself exactly, keeps the best weights, and stops on nonsense."""
 
 from copy import deepcopy
-from math import log
+from math import log, sqrt
 
 import pytest
 import torch
@@ -25,17 +25,27 @@ def test_the_loss_goes_down_and_the_accuracy_up() -> None:
     assert best.val_top1 > 0.4  # chance is 0.1
 
 
-def test_the_best_weights_are_those_with_the_best_recorded_validation() -> None:
-    _, best, records = finished()
-    raw = [(r.val_top1, -r.val_loss, r.epoch, False) for r in records]
-    ema = [(r.ema_val_top1 or 0.0, -(r.ema_val_loss or 0.0), r.epoch, True) for r in records]
-    top1, negative_loss, epoch, averaged = max(raw + ema, key=lambda result: result[:2])
-    assert (best.val_top1, best.val_loss, best.epoch, best.averaged) == (
-        top1,
-        -negative_loss,
-        epoch,
-        averaged,
-    )
+def validations(seed: int) -> list[tuple[float, float, int, bool]]:
+    """Return top-1, loss, epoch and whether averaged, in the order of the validations."""
+    results = []
+    for record in finished(seed)[2]:
+        assert record.ema_val_top1 is not None
+        assert record.ema_val_loss is not None
+        results.append((record.val_top1, record.val_loss, record.epoch, False))
+        results.append((record.ema_val_top1, record.ema_val_loss, record.epoch, True))
+    return results
+
+
+@pytest.mark.parametrize("seed", [1, 4])  # the last average is a little worse than the weights; clearly worse
+def test_the_weights_kept_are_the_last_ones_that_are_not_clearly_worse(seed: int) -> None:
+    best = finished(seed)[1]
+    kept = []
+    highest = 0.0
+    for result in validations(seed):
+        highest = max(highest, result[0])
+        if result[0] >= highest - sqrt(highest * (1 - highest) / 100):
+            kept.append(result)
+    assert (best.val_top1, best.val_loss, best.epoch, best.averaged) == kept[-1]
 
 
 def test_the_best_weights_give_the_validation_they_are_recorded_with() -> None:
@@ -59,7 +69,8 @@ def test_the_best_weights_are_a_copy() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_to_the_last_bit() -> None:
-    one, other = trainer(tiny(seed=3)), trainer(tiny(seed=3))
+    config = tiny(seed=3, dropout=0.3, drop_path=0.2)
+    one, other = trainer(config), trainer(config)
     fit(one)
     torch.rand(7)  # nothing outside may matter
     torch.manual_seed(99)
