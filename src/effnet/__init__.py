@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from effnet.spec.netspec import NetSpec as NetSpec
     from effnet.spec.scale import Coefficients as Coefficients
     from effnet.spec.scale import scale as scale
+    from effnet.training.run import resume as resume
     from effnet.training.run import train as train
 
 # Public names and the modules they live in. A name is imported when it is first used, so that
@@ -27,6 +28,7 @@ _PUBLIC = {
     "scale": "effnet.spec.scale",
     "create_model": "effnet.network.model",
     "train": "effnet.training.run",
+    "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
 }
 
@@ -39,6 +41,7 @@ __all__ = [
     "create_model",
     "get_spec",
     "load",
+    "resume",
     "scale",
     "train",
 ]

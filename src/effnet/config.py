@@ -115,7 +115,7 @@ class TrainConfig:
     dropout: Rate | None = None
     """Dropout before the classifier; the network's own when not given."""
     drop_path: Rate | None = None
-    """Stochastic depth of the last block; the network's own when not given."""
+    """Stochastic depth at the end of the network; the network's own when not given."""
     bn_momentum: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Weight of a new batch in BN statistics (the paper's 0.99 is 0.01); the network's own if not given."""
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 30
@@ -124,6 +124,8 @@ class TrainConfig:
     """Images per optimizer step."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """Seed of everything random: split, weights, order, augmentation, dropout."""
+    save_minutes: Annotated[float, Field(gt=0.0)] = 10.0
+    """The state is saved after every epoch, and in long ones every so many minutes."""
     device: DeviceName = "auto"
     """Where to compute: auto takes a GPU if there is one."""
     data: DataConfig = field(default_factory=DataConfig)

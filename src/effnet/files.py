@@ -1,6 +1,7 @@
 """Writing files so that nothing is ever lost: the old content stays until the new one is safe on disk."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -8,15 +9,23 @@ from tempfile import NamedTemporaryFile
 from effnet.errors import EffnetError
 
 
-def write_bytes(path: Path, write: Callable[[Path], None]) -> None:
+def write_bytes(path: Path, write: Callable[[Path], None], *, keep: Path | None = None) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to the disk, then rename it to `path`.
+
+    Args:
+        path: the file to write.
+        write: fills the temporary file it is given.
+        keep: name under which the file that was there before stays.
 
     Raises:
         EffnetError: the folder cannot be written to or the disk is full; `path` is as it was before.
 
     """
     temporary: Path | None = None
+    path = path.resolve()  # a link stays a link
     try:
+        if path.exists() and not path.is_file():
+            raise EffnetError(f"cannot write {path}: it is there, and not a regular file")
         path.parent.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix, delete=False
@@ -26,6 +35,9 @@ def write_bytes(path: Path, write: Callable[[Path], None]) -> None:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
+        if keep is not None and path.exists():
+            keep.unlink(missing_ok=True)
+            _link(path, keep)  # at no moment is there no file at `path`
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
@@ -42,6 +54,14 @@ def write_text(path: Path, text: str) -> None:
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def _link(path: Path, second: Path) -> None:
+    """Give a file a second name, or copy it where the file system knows no hard links."""
+    try:
+        os.link(path, second)
+    except OSError:
+        shutil.copyfile(path, second)
 
 
 def _umask() -> int:

@@ -40,6 +40,8 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
         (["scale", "b0", "--phi", "1", "--gama", "1.2"], "perhaps you meant --gamma"),
         (["scale", "b0", "--phi", "1", "--out", "net.txt"], "must end in .json"),
         (["scale", "b0", "--phi", "1", "--classes", "0"], "must be at least 1"),
+        (["scale", "b4", "--explain", "--phi", "2"], "leave --phi out"),
+        (["scale", "b0", "--phi", "12", "--alpha", "4"], "b0 at phi = 12: repeats = 16777216"),
         (["scale", "resnet", "--explain"], "--explain takes an official network"),
         (["scale", "b8", "--phi", "1"], "unknown network 'b8'; known: b"),
         (["scale"], "missing BASE"),
@@ -47,6 +49,8 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
         (["show", "missing.json"], "missing.json: no such file"),
         (["show", "b0", "--classes", "0"], "must be at least 1"),
         (["train"], "missing DATA"),
+        (["train", "--resume"], "missing value for argument '--resume'"),
+        (["train", "digits", "--resume", "runs/digits", "--epochs", "9"], "takes no others"),
         (["train", "digit"], "unknown data set 'digit'; known: digits"),
         (["train", "digits", "--recipe", "digts"], "unknown recipe 'digts'; known: digits,"),
         (["train", "digits", "--epochs", "0"], "epochs = 0: input should be greater than or equal to 1"),
@@ -74,6 +78,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     [
         (["show", "missing.safetensors"], "missing.safetensors: no such file"),
         (["evaluate", "missing.safetensors", "digits"], "missing.safetensors: no such file"),
+        (["train", "--resume", "missing"], "missing holds no unfinished training (training.state)"),
         (["predict", "missing.safetensors", "photo.jpg"], "missing.safetensors: no such file"),
     ],
 )

@@ -31,7 +31,7 @@ def test_show_lists_every_network_and_recipe(capsys: pytest.CaptureFixture[str])
 
 
 def test_show_json_lists_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = printed_json(capsys, "show")
+    rows = printed_json(capsys, "show")["networks"]
     assert [row["name"] for row in rows] == list(NETWORKS)
     assert rows[0]["cost"]["params"] == 5_288_548
 

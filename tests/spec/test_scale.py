@@ -9,19 +9,8 @@ from effnet.errors import UsageError
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS
 from effnet.spec.netspec import NetSpec
-from effnet.spec.scale import (
-    MAX_PHI,
-    PAPER,
-    Coefficients,
-    Multipliers,
-    multipliers,
-    resize,
-    round_channels,
-    round_repeats,
-    round_resolution,
-    scale,
-    scaled_dropout,
-)
+from effnet.spec.resize import Multipliers, resize, round_channels, round_repeats, round_resolution
+from effnet.spec.scale import MAX_PHI, PAPER, Coefficients, multipliers, scale, scaled_dropout
 
 PHIS = st.floats(-MAX_PHI, MAX_PHI)
 BASES = st.sampled_from([B0, B0_CIFAR])

@@ -8,10 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+PIPE_WIDTH = 500
+
 
 def console() -> Console:
-    """Return the console on standard output."""
-    return Console(highlight=False, soft_wrap=True)
+    """Return the console on standard output; into a pipe or file nothing is cut off."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def print_json(data: Any) -> None:

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
-from effnet.cli.stages import change, stage_table
+from effnet.cli.stages import change, count_classes, stage_table
 from effnet.errors import UsageError
 from effnet.spec import netspec
 from effnet.spec.cost import Cost, cost
 from effnet.spec.families import B0, NETWORKS, OFFICIAL_TABLE, OfficialRow, get_spec
 from effnet.spec.netspec import NetSpec, first_problem
-from effnet.spec.scale import PAPER, Coefficients, Multipliers, multipliers, scale
+from effnet.spec.resize import Multipliers
+from effnet.spec.scale import PAPER, Coefficients, multipliers, scale
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class ScaleForm:
     """Width factor per unit of phi, at least 1."""
     gamma: float = PAPER.gamma
     """Resolution factor per unit of phi, at least 1."""
-    classes: int = 1000
-    """Number of classes that the costs are for."""
+    classes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Number of classes that the costs are for; 1000, or 10 for networks of small images, when not given."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the scaled network to this .json file, for `effnet train --model FILE`."""
     explain: bool = False
@@ -47,8 +48,8 @@ class ScaleForm:
 def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(ScaleForm, "scale", args)
-    if form.classes < 1:
-        raise UsageError(f"--classes {form.classes}: must be at least 1")
+    if form.explain and form.phi is not None:
+        raise UsageError("--explain compares at the φ that the network stands for; leave --phi out")
     if form.explain:
         explain(form)
     elif form.phi is None:
@@ -62,6 +63,7 @@ def compare(form: ScaleForm, phi: float) -> None:
     coefficients = read_coefficients(form)
     before = get_spec(form.base)
     after = scale(before, phi, coefficients)
+    count_classes(form.classes, before)  # before anything is printed or written
     if form.out is not None:
         if form.out.suffix != ".json":
             raise UsageError(f"--out {form.out}: the name must end in .json")
@@ -82,7 +84,8 @@ def read_coefficients(form: ScaleForm) -> Coefficients:
 
 def as_dict(before: NetSpec, after: NetSpec, exact: Multipliers, form: ScaleForm) -> dict[str, Any]:
     """Return the comparison as JSON values."""
-    costs = cost(before, form.classes), cost(after, form.classes)
+    count = count_classes(form.classes, before)
+    costs = cost(before, count), cost(after, count)
     return {
         "exact": asdict(exact) | {"cost_factor": exact.cost_factor},
         "before": {"spec": netspec.to_dict(before), "cost": asdict(costs[0])},
@@ -99,13 +102,14 @@ def print_comparison(before: NetSpec, after: NetSpec, exact: Multipliers, form: 
         f"[bold]{before.name} → {after.name}[/]: depth × {exact.depth:.3f}, width × {exact.width:.3f}, "
         f"resolution × {exact.resolution:.3f}\nresolution {resolution}; exact values in brackets\n"
     )
-    out.print(stage_table(before, after, exact, form.classes), "")
+    count = count_classes(form.classes, before)
+    out.print(stage_table(before, after, exact, count), "")
     costs = table("", ["", "before", "after", "factor", "target"])
-    for name, old, new, target in _cost_rows(cost(before, form.classes), cost(after, form.classes), exact):
+    for name, old, new, target in _cost_rows(cost(before, count), cost(after, count), exact):
         costs.add_row(name, big(old), big(new), f"× {new / old:.3f}", target)
     costs.add_row("dropout, drop-path", *(f"{s.dropout:.3g}, {s.drop_path:.3g}" for s in (before, after)))
     out.print(costs)
-    made, wanted = cost(after, form.classes).macs / cost(before, form.classes).macs, exact.cost_factor
+    made, wanted = cost(after, count).macs / cost(before, count).macs, exact.cost_factor
     out.print(f"\nRounding made × {made:.3f} of the target × {wanted:.3f}: {made / wanted - 1:+.1%} MACs.")
     if form.out is not None:
         out.print(f"Written to {form.out}; train it with: effnet train DATA --model {form.out}")
@@ -140,6 +144,7 @@ def phi_of(factor: float, coefficient: float) -> float | None:
 
 def explain_dict(row: OfficialRow, official: NetSpec, formula: NetSpec, form: ScaleForm) -> dict[str, Any]:
     """Return the explanation as JSON values."""
+    count = count_classes(form.classes, official)
     return {
         "phi": row.phi,
         "dimensions": [
@@ -151,8 +156,8 @@ def explain_dict(row: OfficialRow, official: NetSpec, formula: NetSpec, form: Sc
             }
             for name, factor, coefficient in _dimensions(row, form)
         ],
-        "official": {"spec": netspec.to_dict(official), "cost": asdict(cost(official, form.classes))},
-        "formula": {"spec": netspec.to_dict(formula), "cost": asdict(cost(formula, form.classes))},
+        "official": {"spec": netspec.to_dict(official), "cost": asdict(cost(official, count))},
+        "formula": {"spec": netspec.to_dict(formula), "cost": asdict(cost(formula, count))},
     }
 
 
@@ -178,7 +183,8 @@ def print_explanation(row: OfficialRow, official: NetSpec, formula: NetSpec, for
         dimensions.add_row(name, f"× {factor:.3f}", f"× {coefficient**row.phi:.3f}", fitted)
     out.print(dimensions, "")
     costs = table("", ["", "official", "formula"])
-    ours, theirs = cost(formula, form.classes), cost(official, form.classes)
+    count = count_classes(form.classes, official)
+    ours, theirs = cost(formula, count), cost(official, count)
     for name in ("params", "macs", "activations"):
         costs.add_row(name, big(getattr(theirs, name)), big(getattr(ours, name)))
     costs.add_row("resolution", str(official.resolution), str(formula.resolution))

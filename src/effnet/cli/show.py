@@ -10,7 +10,7 @@ import tyro
 from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
-from effnet.cli.stages import spec_table
+from effnet.cli.stages import count_classes, spec_table
 from effnet.errors import UsageError, unknown_name
 from effnet.imaging import preprocess as preprocessing
 from effnet.modelfile import ModelHeader
@@ -18,9 +18,6 @@ from effnet.spec import netspec
 from effnet.spec.cost import cost
 from effnet.spec.families import NETWORKS, get_spec
 from effnet.spec.netspec import NetSpec
-
-CIFAR_CLASSES = 10
-IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,6 @@ class ShowForm:
 def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(ShowForm, "show", args)
-    if form.classes is not None and form.classes < 1:
-        raise UsageError(f"--classes {form.classes}: must be at least 1")
     if form.what is None:
         show_all(form)
     elif modelfile.is_model_file(Path(form.what)):
@@ -71,16 +66,14 @@ def get_known(what: str) -> NetSpec:
     raise UsageError(f"{known}; or a .json, .safetensors or .toml file")
 
 
-def classes_for(name: str, form: ShowForm) -> int:
-    """Return the number of classes that costs are counted for."""
-    return form.classes or (CIFAR_CLASSES if "-cifar" in name else IMAGENET_CLASSES)
-
-
 def show_all(form: ShowForm) -> None:
     """List the networks and the recipes."""
-    rows = [(spec, classes_for(name, form)) for name, spec in NETWORKS.items()]
+    from effnet.config import recipe_names
+
+    rows = [(spec, count_classes(form.classes, spec)) for spec in NETWORKS.values()]
     if form.json:
-        print_json([network_dict(spec, classes) for spec, classes in rows])
+        networks = [network_dict(spec, classes) for spec, classes in rows]
+        print_json({"networks": networks, "recipes": recipe_names()})
         return
     made = table(
         "", ["network", "resolution", "classes", "params", "MACs", "activations", "last map", "dropout"]
@@ -97,8 +90,6 @@ def show_all(form: ShowForm) -> None:
             f"{spec.feature_size}×{spec.feature_size}",
             f"{spec.dropout:g}",
         )
-    from effnet.config import recipe_names
-
     out = console()
     out.print(made)
     out.print(f"\nrecipes: {', '.join(recipe_names())}")
@@ -118,7 +109,7 @@ def network_dict(spec: NetSpec, num_classes: int) -> dict[str, Any]:
 
 def show_spec(spec: NetSpec, form: ShowForm) -> None:
     """Show the stage table and the cost of a network."""
-    num_classes = classes_for(spec.name, form)
+    num_classes = count_classes(form.classes, spec)
     if form.json:
         print_json(network_dict(spec, num_classes))
         return
@@ -179,11 +170,13 @@ def print_training(header: ModelHeader) -> None:
     """Print the training record."""
     training = header.training
     config, optim, place = training["config"], training["config"]["optim"], training["environment"]
+    seconds = header.metrics.get("seconds")
+    spent = "not evaluated yet, " if seconds is None else f"in {seconds:.0f} s "
     counts = ", ".join(f"{count:,} {part}" for part, count in training["num_images"].items())
     console().print(
         f"[bold]trained[/] on {training['data']} ({counts}), {config['epochs']} epochs of batch "
         f"{config['batch_size']}, {optim['name']} at {optim['lr']:g}, seed {config['seed']}, "
-        f"in {header.metrics['seconds']:.0f} s on {place['accelerator'] or place['device']}, "
+        f"{spent}on {place['accelerator'] or place['device']}, "
         f"torch {place['torch']}, effnet {place['effnet']}"
     )
 

@@ -3,12 +3,23 @@
 from rich.table import Table
 
 from effnet.cli.output import big, table
+from effnet.errors import UsageError
 from effnet.spec.cost import row_costs, row_sizes
 from effnet.spec.netspec import NetSpec
-from effnet.spec.scale import Multipliers
+from effnet.spec.resize import Multipliers
+
+CIFAR_CLASSES = 10
+IMAGENET_CLASSES = 1000
 
 Row = tuple[str, int, int]
 """Operator, channels, repeats."""
+
+
+def count_classes(given: int | None, spec: NetSpec) -> int:
+    """Return the number of classes that costs are counted for: CIFAR-10's for networks of small images."""
+    if given is not None and given < 1:
+        raise UsageError(f"--classes {given}: must be at least 1")
+    return given or (CIFAR_CLASSES if spec.stem.stride == 1 else IMAGENET_CLASSES)
 
 
 def rows(spec: NetSpec) -> list[Row]:

@@ -14,7 +14,9 @@ from effnet.config import TrainConfig, load_recipe
 from effnet.data.datasets import open_dataset
 from effnet.errors import UsageError
 from effnet.evaluation.metrics import Evaluation
-from effnet.training.run import TrainResult, run_folder
+from effnet.training.folder import run_folder
+from effnet.training.results import TrainResult
+from effnet.training.run import resume
 from effnet.training.run import run as run_training
 from effnet.training.setup import default_recipe
 
@@ -29,14 +31,16 @@ class TrainForm:
     those of the recipe that fits DATA.
     """
 
-    data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
+    data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
     """A data set by name (digits) or a folder of images."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Go on with the interrupted training in this folder, exactly where it was; takes no other setting."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder for model file, record and pictures; runs/NAME when not given."""
     recipe: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
     """Recipe to start from; chosen by the data when not given."""
     overwrite: bool = False
-    """Replace a finished run in the folder."""
+    """Replace a run in the folder."""
     json: bool = False
     """Print one JSON object instead of progress and tables."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -52,20 +56,42 @@ class DataForm:
 
 def run(args: Sequence[str]) -> None:
     """Run the command."""
+    if any(arg.partition("=")[0] == "--resume" for arg in args):
+        resume_run(args)
+        return
     data, recipe = peek(args)
     dataset = open_dataset(data) if data is not None else None
     if recipe is None and dataset is not None:
         recipe = default_recipe(dataset)
     defaults = load_recipe(recipe) if recipe else TrainConfig()
-    missing = tyro.MISSING if data is None else data
-    form = parse(TrainForm, "train", args, TrainForm(missing, config=defaults))
+    form = parse(TrainForm, "train", args, TrainForm(config=defaults))
     if dataset is None:
         raise UsageError("missing DATA (see effnet train --help)")
     folder = run_folder(dataset, form.out, form.overwrite)
     with TerminalReporter(quiet=form.json) as reporter:
         reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {folder}")
         result = run_training(dataset, form.config, folder, reporter)
-    if form.json:
+    show_result(result, form.json)
+
+
+def resume_run(args: Sequence[str]) -> None:
+    """Go on with an interrupted training."""
+    form = parse(TrainForm, "train", args)
+    if form.resume is None:
+        raise UsageError("--resume needs the folder of an interrupted training")
+    if form != TrainForm(resume=form.resume, json=form.json):
+        raise UsageError(
+            "--resume goes on with the data and settings of the interrupted training and takes no others; "
+            "for other settings start a new run with another --out"
+        )
+    with TerminalReporter(quiet=form.json) as reporter:
+        result = resume(form.resume, reporter=reporter)
+    show_result(result, form.json)
+
+
+def show_result(result: TrainResult, as_json: bool) -> None:
+    """Print the outcome for a program or a person."""
+    if as_json:
         print_json(result.to_dict())
     else:
         print_summary(result)

@@ -1,5 +1,7 @@
 """Data sets: names, labels and a way to read each image; nothing is decoded until it is asked for."""
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -50,6 +52,8 @@ class DataSet:
     name: str
     class_names: tuple[str, ...]
     parts: Mapping[str, Samples]
+    source: str
+    """What opens it again: its name, or its absolute path."""
     recipe: str | None = None
     """Recipe made for this data set, if there is one."""
 
@@ -57,6 +61,13 @@ class DataSet:
     def is_split(self) -> bool:
         """Whether the data set brings its own split into training and held-out images."""
         return "train" in self.parts
+
+    def fingerprint(self) -> str:
+        """Return a hash of classes, image names and labels; the pixels are not read."""
+        content = [list(self.class_names)]
+        for part, samples in self.parts.items():
+            content.append([part, *samples.names, *map(str, samples.labels.tolist())])
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def all_samples(self) -> Samples:
         """Return the images of all parts together."""
@@ -99,7 +110,7 @@ def open_folder(root: Path) -> DataSet:
     for split, folder in splits.items():
         _check_classes(folder, class_names)
         parts[split] = _scan(root, folder, class_names)
-    return DataSet(root.resolve().name, class_names, parts)
+    return DataSet(root.resolve().name, class_names, parts, source=str(root.resolve()))
 
 
 def _first_folder(root: Path, names: tuple[str, ...]) -> Path | None:
@@ -173,7 +184,9 @@ def open_digits() -> DataSet:
         return Image.fromarray(pixels[int(name.removesuffix(".png"))])
 
     class_names = tuple(str(digit) for digit in range(10))
-    return DataSet("digits", class_names, {"all": Samples(names, labels, read)}, recipe="digits")
+    return DataSet(
+        "digits", class_names, {"all": Samples(names, labels, read)}, source="digits", recipe="digits"
+    )
 
 
 DATASETS: dict[str, Callable[[], DataSet]] = {"digits": open_digits}

@@ -114,10 +114,10 @@ class TrainLoader:
         """Batches in an epoch; what does not fill the last one is left for the next epoch's order."""
         return len(self.pixels) // self.batch_size
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the augmented batches of an epoch."""
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """Yield the augmented batches of an epoch, from its batch `start` on."""
         order = permutation(self.seed, epoch, len(self.pixels))
-        for step in range(self.num_steps):
+        for step in range(start, self.num_steps):
             yield self._batch(epoch, order[step * self.batch_size : (step + 1) * self.batch_size])
 
     def _batch(self, epoch: int, index: NDArray[np.int64]) -> Batch:

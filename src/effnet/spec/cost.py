@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from effnet.errors import UsageError
+from effnet.spec.families import get_spec
 from effnet.spec.netspec import NetSpec, Stage
 
 
@@ -51,17 +52,17 @@ class Cost:
         return Cost(self.params + other.params, self.macs + other.macs, self.activations + other.activations)
 
 
-def cost(spec: NetSpec, num_classes: int = 1000, resolution: int | None = None) -> Cost:
+def cost(network: str | NetSpec, num_classes: int = 1000, resolution: int | None = None) -> Cost:
     """Count parameters, multiply-adds and activations of a network.
 
     Args:
-        spec: the network.
+        network: a name, or a spec.
         num_classes: outputs of the classifier.
         resolution: side of the square input in pixels; the training resolution when not given.
 
     """
     total = Cost(0, 0, 0)
-    for row in row_costs(spec, num_classes, resolution):
+    for row in row_costs(get_spec(network), num_classes, resolution):
         total += row
     return total
 

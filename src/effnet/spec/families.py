@@ -9,7 +9,7 @@ from pydantic.dataclasses import dataclass
 from effnet.errors import UsageError, unknown_name
 from effnet.spec import netspec
 from effnet.spec.netspec import Head, NetSpec, Stage, Stem
-from effnet.spec.scale import Multipliers, resize, round_resolution
+from effnet.spec.resize import Multipliers, resize, round_resolution
 
 B0 = NetSpec(
     name="b0",

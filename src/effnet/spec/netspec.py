@@ -14,7 +14,10 @@ BlockKind = Literal["mbconv"]
 Activation = Literal["silu", "relu", "relu6", "hardswish", "gelu"]
 Padding = Literal["symmetric", "same"]
 
-Positive = Annotated[int, Field(ge=1)]
+# Far beyond any network, so that a slip of the finger is an error and not an endless computation.
+Channels = Annotated[int, Field(ge=1, le=65_536)]
+Repeats = Annotated[int, Field(ge=1, le=1_000)]
+Resolution = Annotated[int, Field(ge=1, le=16_384)]
 KernelSize = Literal[1, 3, 5, 7, 9, 11]
 Stride = Annotated[int, Field(ge=1, le=4)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -28,7 +31,7 @@ class Stem:
 
     kernel_size: KernelSize = 3
     stride: Stride = 2
-    out_channels: Positive = 32
+    out_channels: Channels = 32
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -36,11 +39,11 @@ class Stage:
     """One row of the paper's Table 1: `repeats` blocks, of which only the first one strides."""
 
     block: BlockKind
-    expand_ratio: Positive
+    expand_ratio: Repeats
     kernel_size: KernelSize
     stride: Stride
-    out_channels: Positive
-    repeats: Positive
+    out_channels: Channels
+    repeats: Repeats
     se_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
     """Squeeze-and-excitation width as a share of the block's *input* channels; 0 leaves it out."""
 
@@ -49,7 +52,7 @@ class Stage:
 class Head:
     """The last 1×1 convolution, before global average pooling, dropout and the classifier."""
 
-    out_channels: Positive = 1280
+    out_channels: Channels = 1280
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -64,11 +67,11 @@ class NetSpec:
     stem: Stem
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
     head: Head
-    resolution: Positive
+    resolution: Resolution
     dropout: Rate = 0.2
     drop_path: Rate = 0.2
-    """Stochastic depth at the last block; it rises linearly over the blocks from 0."""
-    in_channels: Positive = 3
+    """Stochastic depth: block i of n has the rate drop_path · i / n, from 0 (official code)."""
+    in_channels: Channels = 3
     activation: Activation = "silu"
     padding: Padding = "symmetric"
     bn_eps: Annotated[float, Field(gt=0.0)] = 1e-3

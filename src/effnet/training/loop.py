@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 from time import perf_counter
 
 import torch
@@ -25,7 +26,7 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Best:
-    """The weights that did best on the validation part, and how well."""
+    """The weights that a training keeps, and how they did on the validation part."""
 
     weights: Weights
     epoch: int
@@ -36,7 +37,7 @@ class Best:
 
 
 class Trainer:
-    """Trains a network and keeps the weights that do best on the validation part."""
+    """Trains a network and keeps good weights, judged on the validation part."""
 
     def __init__(self, network: nn.Module, train: TrainLoader, val: EvalLoader, config: TrainConfig) -> None:
         self.network = network
@@ -46,29 +47,56 @@ class Trainer:
         self.optimizer = optim.build(network, config.optim)
         self.average = averaged(network, config.optim.ema_decay) if config.optim.ema_decay else None
         self.best: Best | None = None
+        self.records: list[EpochRecord] = []
+        self.highest = 0.0
         self.step = 0
+        self.meter = Meter()
 
-    def fit(self, on_step: Callable[[StepRecord], None], on_epoch: Callable[[EpochRecord], None]) -> Best:
-        """Train for all epochs.
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next step belongs to; equal to the number of epochs when all are done."""
+        return len(self.records)
+
+    def fit(
+        self,
+        on_step: Callable[[StepRecord], None],
+        on_epoch: Callable[[EpochRecord], None],
+        *,
+        checkpoint: Callable[[bool], None] = lambda end_of_epoch: None,
+    ) -> Best:
+        """Train from where the trainer stands to the end of the last epoch.
+
+        Args:
+            on_step: told the progress, a few times a second.
+            on_epoch: told the result of each epoch.
+            checkpoint: called after every step, and with True after every epoch, when the state is whole;
+                may save it, or raise to stop.
 
         Raises:
             EffnetError: the loss is not finite; says the step, the learning rate and what to try.
 
         """
-        for epoch in range(self.config.epochs):
-            meter = Meter(epoch, self.config.epochs, self.train)
+        for epoch in range(self.epoch, self.config.epochs):
             self.network.train()
-            for batch in self.train.epoch(epoch):
+            for batch in self.train.epoch(epoch, start=self.step - epoch * self.train.num_steps):
                 torch.manual_seed(step_seed(self.config.seed, self.step))
-                lr = optim.lr_at(self.step, self.train.num_steps, self.config.epochs, self.config.optim)
+                lr = self.lr_at(self.step)
                 loss, logits = self._update(batch, lr)
                 self.step += 1
-                meter.add(loss, logits, batch[1])
-                if meter.is_due:
-                    on_step(self._checked(meter.step_record(self.step, lr)))
-            on_epoch(self._end_epoch(epoch, meter, lr))
+                self.meter.add(loss, logits, batch[1])
+                if self.meter.is_due:
+                    on_step(self._step_record(lr))
+                checkpoint(False)
+            self.records.append(self._end_epoch(epoch))
+            self.meter = Meter()
+            on_epoch(self.records[-1])
+            checkpoint(True)
         assert self.best is not None  # epochs is at least 1, and the first epoch sets it
         return self.best
+
+    def lr_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted over the whole training."""
+        return optim.lr_at(step, self.train.num_steps, self.config.epochs, self.config.optim)
 
     def _update(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
         """Take one optimizer step; return `loss ()` and `logits (N, K)`."""
@@ -83,17 +111,21 @@ class Trainer:
             self.average.update_parameters(self.network)
         return loss.detach(), logits.detach()
 
-    def _checked(self, record: StepRecord) -> StepRecord:
-        if not record.loss < float("inf"):
+    def _step_record(self, lr: float) -> StepRecord:
+        """Describe this moment by the last ten batches; a loss that is not finite ends the training."""
+        loss, top1 = self.meter.means(last=10)
+        if not loss < float("inf"):
             raise EffnetError(
-                f"the loss is {record.loss} at step {record.step} with learning rate {record.lr:.3g}; "
+                f"the loss is {loss} at step {self.step} with learning rate {lr:.3g}; "
                 f"try a lower --optim.lr or a longer --optim.warmup-epochs"
             )
-        return record
+        total = self.train.num_steps * self.config.epochs
+        speed = self.meter.steps_per_second() * self.train.batch_size
+        return StepRecord(self.epoch, self.config.epochs, self.step, total, loss, top1, lr, speed)
 
-    def _end_epoch(self, epoch: int, meter: "Meter", lr: float) -> EpochRecord:
-        """Validate raw and averaged weights; keep the better ones."""
-        last = self._checked(meter.step_record(self.step, lr))
+    def _end_epoch(self, epoch: int) -> EpochRecord:
+        """Validate raw weights, then their average."""
+        last, meter = self._step_record(self.lr_at(self.step - 1)), self.meter
         val_top1, val_loss = self._validate(self.network, epoch, averaged=False)
         ema: tuple[float | None, float | None] = (None, None)
         if self.average is not None:
@@ -102,7 +134,7 @@ class Trainer:
         return EpochRecord(
             epoch=epoch,
             step=self.step,
-            lr=lr,
+            lr=last.lr,
             train_loss=train_loss,
             train_top1=train_top1,
             val_loss=val_loss,
@@ -110,16 +142,26 @@ class Trainer:
             ema_val_loss=ema[1],
             ema_val_top1=ema[0],
             images_per_second=last.images_per_second,
-            seconds=meter.elapsed(),
+            seconds=meter.seconds(),
         )
 
     def _validate(self, network: nn.Module, epoch: int, *, averaged: bool) -> tuple[float, float]:
-        """Measure on the validation part; the weights are kept if none did better (ties: the lower loss)."""
+        """Measure on the validation part; later weights are kept unless they are clearly worse.
+
+        Clearly means by more than one standard error of the highest accuracy so far. On a few hundred images
+        the highest of many epochs is mostly luck, while later weights had more training at a lower rate.
+        """
         logits, labels = predict_logits(network, self.val)
         top1, loss = top1_and_loss(logits, labels)
-        if self.best is None or (top1, -loss) > (self.best.val_top1, -self.best.val_loss):
+        self.highest = max(self.highest, top1)
+        if self.best is None or top1 >= self.highest - standard_error(self.highest, len(labels)):
             self.best = Best(copy_weights(network), epoch, averaged, top1, loss)
         return top1, loss
+
+
+def standard_error(share: float, count: int) -> float:
+    """Return the standard error of a share that was measured on `count` images."""
+    return sqrt(share * (1.0 - share) / count)
 
 
 def copy_weights(network: nn.Module) -> Weights:
@@ -131,13 +173,14 @@ def copy_weights(network: nn.Module) -> Weights:
 class Meter:
     """Means of loss and accuracy over an epoch; waits for the device only when asked for numbers."""
 
-    def __init__(self, epoch: int, epochs: int, loader: TrainLoader) -> None:
-        self.epoch = epoch
-        self.epochs = epochs
-        self.loader = loader
-        self.losses: list[Tensor] = []
-        self.hits: list[Tensor] = []
-        self.started = self.reported = perf_counter()
+    def __init__(
+        self, losses: Tensor | None = None, hits: Tensor | None = None, seconds: float = 0.0
+    ) -> None:
+        """Start an epoch, or go on with one: per batch its loss and accuracy so far, and the time it took."""
+        self.losses = [] if losses is None else list(losses.unbind())
+        self.hits = [] if hits is None else list(hits.unbind())
+        self.started = perf_counter() - seconds
+        self.reported = perf_counter()
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Take in a batch: `loss ()`, `logits (N, K)`, `labels (N,)`."""
@@ -146,22 +189,21 @@ class Meter:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time for a report."""
-        return perf_counter() - self.reported >= REPORT_SECONDS
+        """Whether it is time for a report; asking restarts the clock when it is."""
+        now = perf_counter()
+        due = now - self.reported >= REPORT_SECONDS
+        self.reported = now if due else self.reported
+        return due
 
-    def elapsed(self) -> float:
-        """Seconds since the start of the epoch."""
+    def seconds(self) -> float:
+        """Seconds spent on the epoch."""
         return perf_counter() - self.started
+
+    def steps_per_second(self) -> float:
+        """Batches per second over the epoch."""
+        return len(self.losses) / self.seconds()
 
     def means(self, last: int = 0) -> tuple[float, float]:
         """Mean loss and accuracy over the last batches, or over all."""
         losses, hits = torch.stack(self.losses[-last:]), torch.stack(self.hits[-last:])
         return losses.mean().item(), hits.mean().item()
-
-    def step_record(self, step: int, lr: float) -> StepRecord:
-        """Build the record of this moment, over the last ten batches."""
-        loss, top1 = self.means(last=10)
-        speed = len(self.losses) * self.loader.batch_size / self.elapsed()
-        self.reported = perf_counter()
-        total = self.loader.num_steps * self.epochs
-        return StepRecord(self.epoch, self.epochs, step, total, loss, top1, lr, speed)

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from effnet import __version__
 from effnet.errors import EffnetError
+from effnet.files import write_text
 from effnet.training.reporter import EpochRecord
 
 METRICS_FILE = "metrics.jsonl"
@@ -17,20 +19,22 @@ METRICS_FILE = "metrics.jsonl"
 class MetricsLog:
     """Appends one JSON line per epoch to `metrics.jsonl`; a line is on disk before the next epoch starts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, records: Sequence[EpochRecord]) -> None:
+        """Start the file with the epochs that are done already."""
         self.path = folder / METRICS_FILE
-        self.records: list[EpochRecord] = []
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.path.write_text("")
-        except OSError as error:
-            raise EffnetError(f"cannot write to {folder}: {error.strerror}") from error
+        write_text(self.path, "".join(map(_line, records)))
 
     def append(self, record: EpochRecord) -> None:
         """Add the result of an epoch."""
-        self.records.append(record)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record.to_dict()) + "\n")
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(_line(record))
+        except OSError as error:
+            raise EffnetError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+def _line(record: EpochRecord) -> str:
+    return json.dumps(record.to_dict()) + "\n"
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -1,0 +1,56 @@
+"""The folder of a run: one run at a time, and nothing finished or unfinished is overwritten unasked."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from effnet.data.datasets import DataSet
+from effnet.errors import EffnetError, UsageError
+from effnet.training import state
+
+MODEL_FILE = "model.safetensors"
+LOCK_FILE = ".lock"
+
+
+def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Path:
+    """Return the folder for a new run.
+
+    Raises:
+        UsageError: it holds a finished or an unfinished run, and `overwrite` is off.
+
+    """
+    folder = Path(out) if out is not None else Path("runs") / dataset.name
+    if overwrite:
+        return folder
+    if (folder / MODEL_FILE).exists():
+        raise UsageError(f"{folder} already holds a run; choose another --out, or --overwrite to replace it")
+    if state.exists(folder):
+        raise UsageError(
+            f"{folder} holds an unfinished training; go on with: effnet train --resume {folder}, "
+            f"choose another --out, or --overwrite to start anew"
+        )
+    return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one run.
+
+    Raises:
+        EffnetError: the folder cannot be written to, or another run holds it.
+
+    """
+    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise EffnetError(f"another run is writing to {folder}; choose another --out, or wait") from None
+    except OSError as error:
+        raise EffnetError(f"cannot write to {folder}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,35 @@
+"""How long a training will take, said early if it is long."""
+
+from time import perf_counter
+
+from effnet.training.reporter import Reporter, StepRecord
+
+FORECAST_AFTER = 5.0  # seconds
+LONG_HOURS = 1.0
+
+
+class Forecast:
+    """Passes steps on, and warns once when the training will take hours."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+        self.started = perf_counter()
+        self.first_step: int | None = None
+        self.said = False
+
+    def step(self, record: StepRecord) -> None:
+        """Pass a record on; after a few seconds, judge by the steps since the first one."""
+        self.reporter.step(record)
+        if self.first_step is None:  # what came before it was warming up
+            self.first_step, self.started = record.step, perf_counter()
+        elapsed, done = perf_counter() - self.started, record.step - self.first_step
+        if not self.said and elapsed > FORECAST_AFTER and done > 0:
+            self.said = True
+            self._warn((record.total_steps - record.step) * elapsed / done / 3600)
+
+    def _warn(self, hours: float) -> None:
+        if hours > LONG_HOURS:
+            self.reporter.message(
+                f"warning: this will take about {hours:.1f} hours here; for less, take fewer --epochs or a "
+                f"smaller network: --phi -2 has about half the cost"
+            )

@@ -1,0 +1,80 @@
+"""Stopping in order: Ctrl-C and SIGTERM are heard between two steps, then the state is saved."""
+
+import signal
+from pathlib import Path
+from time import perf_counter
+from types import FrameType, TracebackType
+from typing import Any
+
+from effnet.errors import EffnetError
+from effnet.training import state
+from effnet.training.loop import Trainer
+from effnet.training.snapshot import capture
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class InterruptedTrainingError(EffnetError):
+    """The training was asked to stop; its state is saved. The exit code is 128 + the signal."""
+
+    def __init__(self, number: int, step: int, folder: Path) -> None:
+        name = signal.Signals(number).name
+        super().__init__(f"stopped by {name} after step {step}; go on with: effnet train --resume {folder}")
+        self.exit_code = 128 + number
+
+
+class Interrupts:
+    """Turns the first SIGINT or SIGTERM into a wish to stop; the second one stops at once."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interrupts":
+        try:
+            self._before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        except ValueError:  # not in the main thread: whoever started the thread decides how to stop it
+            self._before = {}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            raise KeyboardInterrupt
+        self.received = number
+
+
+class Checkpointer:
+    """Saves a trainer's state after every epoch, every few minutes in between, and when asked to stop."""
+
+    def __init__(self, trainer: Trainer, folder: Path, about: dict[str, Any], interrupts: Interrupts) -> None:
+        self.trainer = trainer
+        self.folder = folder
+        self.about = about
+        self.interrupts = interrupts
+        self.save_seconds = trainer.config.save_minutes * 60
+        self.saved = perf_counter()
+        self.started: float = perf_counter() - about["seconds"]
+
+    def seconds(self) -> float:
+        """Seconds spent on the run, those before a resume included."""
+        return perf_counter() - self.started
+
+    def __call__(self, end_of_epoch: bool) -> None:
+        """Save if it is time; raise if the run was asked to stop.
+
+        Raises:
+            InterruptedTrainingError: after a signal; the state is saved.
+
+        """
+        asked = self.interrupts.received
+        if end_of_epoch or asked is not None or perf_counter() - self.saved > self.save_seconds:
+            state.save(self.folder, capture(self.trainer, {**self.about, "seconds": self.seconds()}))
+            self.saved = perf_counter()
+        if asked is not None:
+            raise InterruptedTrainingError(asked, self.trainer.step, self.folder)

@@ -1,0 +1,84 @@
+"""What a training leaves behind: the model file, the record of the run, pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from effnet import config as configuration
+from effnet import modelfile
+from effnet.config import TrainConfig
+from effnet.data.datasets import DataSet
+from effnet.data.splits import Splits
+from effnet.device import pick_device
+from effnet.evaluation import report
+from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.metrics import Evaluation
+from effnet.imaging.preprocess import Preprocess
+from effnet.modelfile import ModelHeader
+from effnet.spec.netspec import NetSpec
+from effnet.training.folder import MODEL_FILE
+from effnet.training.loop import Best
+from effnet.training.record import environment
+from effnet.training.reporter import EpochRecord
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The outcome of a training."""
+
+    folder: Path
+    classifier: Classifier
+    best: Best
+    evaluation: Evaluation
+    """On the test part, read once, at the end; on the validation part when there is no test part."""
+    seconds: float
+
+    @property
+    def model_path(self) -> Path:
+        """The model file."""
+        return self.folder / MODEL_FILE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "model": str(self.model_path),
+            "seconds": round(self.seconds, 1),
+            "best_epoch": self.best.epoch,
+            "averaged_weights": self.best.averaged,
+            "val_top1": self.best.val_top1,
+            "result": self.evaluation.to_dict(),
+        }
+
+
+def describe(
+    dataset: DataSet, config: TrainConfig, built: tuple[NetSpec, Preprocess], splits: Splits
+) -> ModelHeader:
+    """Build the header of the model file, without results."""
+    spec, preprocess = built
+    training = {
+        "data": dataset.name,
+        "num_images": {"train": len(splits.train), "val": len(splits.val)},
+        "config": configuration.to_dict(config),
+        "environment": environment(pick_device(config.device)),
+    }
+    return ModelHeader(spec, preprocess, dataset.class_names, training, split=splits.drawn)
+
+
+def save_model(path: Path, header: ModelHeader, best: Best) -> None:
+    """Write the model file with the best weights."""
+    modelfile.save(path, header, {name: tensor.numpy() for name, tensor in best.weights.items()})
+
+
+def write_results(result: TrainResult, records: Sequence[EpochRecord], dataset: DataSet) -> None:
+    """Write the metrics into the model file, then the pictures."""
+    best = result.best
+    metrics = {
+        "val": {"top1": best.val_top1, "loss": best.val_loss, "epoch": best.epoch},
+        result.evaluation.split: result.evaluation.summary(),
+        "seconds": round(result.seconds, 1),
+    }
+    save_model(result.model_path, replace(result.classifier.header, metrics=metrics), best)
+    report.draw_curves([record.to_dict() for record in records], result.folder / "curves.png")
+    report.draw_confusion(result.evaluation, result.folder / "confusion.png")
+    report.draw_examples(result.classifier, dataset, result.folder)

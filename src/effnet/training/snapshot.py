@@ -1,0 +1,88 @@
+"""A trainer as a state, and back: nothing of it is lost, nothing of it changes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from effnet.training.loop import Best, Meter, Trainer
+from effnet.training.reporter import EpochRecord
+from effnet.training.state import State
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def capture(trainer: Trainer, about: Mapping[str, Any]) -> State:
+    """Copy all that a trainer has learned and where it stands; `about` says of which run."""
+    tensors: dict[str, Tensor] = {}
+    tensors |= prefixed("network", trainer.network.state_dict())
+    if trainer.average is not None:
+        tensors |= prefixed("average", trainer.average.state_dict())
+    if trainer.best is not None:
+        tensors |= prefixed("best", trainer.best.weights)
+    for index, memory in trainer.optimizer.state_dict()["state"].items():
+        tensors |= prefixed(f"optimizer.{index}", memory)
+    if trainer.meter.losses:
+        tensors |= {
+            "meter.losses": torch.stack(trainer.meter.losses),
+            "meter.hits": torch.stack(trainer.meter.hits),
+        }
+    info = {
+        **about,
+        "step": trainer.step,
+        "highest": trainer.highest,
+        "epoch_seconds": trainer.meter.seconds(),
+        "records": [asdict(record) for record in trainer.records],
+        "best": None if trainer.best is None else describe_best(trainer.best),
+    }
+    arrays = {name: tensor.detach().to("cpu").contiguous().numpy() for name, tensor in tensors.items()}
+    return State(info, arrays)
+
+
+def restore(trainer: Trainer, state: State) -> None:
+    """Put a trainer that was just built where the captured one stood."""
+    info, arrays = state.info, state.arrays
+    trainer.network.load_state_dict(tensors_of("network", arrays))
+    if trainer.average is not None:
+        trainer.average.load_state_dict(tensors_of("average", arrays))
+    groups = trainer.optimizer.state_dict()["param_groups"]
+    trainer.optimizer.load_state_dict({"state": optimizer_memory(arrays), "param_groups": groups})
+    trainer.step, trainer.highest = info["step"], info["highest"]
+    trainer.records = [EpochRecord(**record) for record in info["records"]]
+    if info["best"] is not None:
+        trainer.best = Best(weights=tensors_of("best", arrays), **info["best"])
+    if "meter.losses" in arrays:
+        meter = tensors_of("meter", arrays)
+        trainer.meter = Meter(meter["losses"], meter["hits"], info["epoch_seconds"])
+
+
+def describe_best(best: Best) -> dict[str, Any]:
+    """Return what is known of the best weights, as JSON values."""
+    return {name: value for name, value in vars(best).items() if name != "weights"}
+
+
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put a group's name before the names of its tensors."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def tensors_of(prefix: str, arrays: Arrays) -> dict[str, Tensor]:
+    """Return the tensors of a group under their own names."""
+    start = f"{prefix}."
+    return {
+        name.removeprefix(start): torch.from_numpy(array.copy())
+        for name, array in arrays.items()
+        if name.startswith(start)
+    }
+
+
+def optimizer_memory(arrays: Arrays) -> dict[int, dict[str, Tensor]]:
+    """Return the optimizer's tensors by number of the parameter and name."""
+    memory: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors_of("optimizer", arrays).items():
+        index, key = name.split(".", 1)
+        memory.setdefault(int(index), {})[key] = tensor
+    return memory

@@ -1,0 +1,218 @@
+"""Stopping and going on: nothing is lost, and the bits are those of a run that never stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import effnet
+from effnet.cli.main import main
+from effnet.errors import DataError, EffnetError, UsageError
+from effnet.modelfile import load as load_model
+from effnet.training import state as states
+from effnet.training.folder import locked
+
+SETTINGS: dict[str, Any] = {"epochs": 3, "resolution": 8, "batch_size": 32, "seed": 3}
+FLAGS = ["--epochs", "3", "--resolution", "8", "--batch-size", "32", "--seed", "3"]
+TIMING = ("seconds", "images_per_second")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    effnet.train("digits", out=folder, **SETTINGS)
+    return folder
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in TIMING} for line in lines]
+
+
+def assert_same_run(folder: Path, other: Path) -> None:
+    header, arrays = load_model(folder / "model.safetensors")
+    other_header, other_arrays = load_model(other / "model.safetensors")
+    assert all((arrays[name] == other_arrays[name]).all() for name in other_arrays)
+    assert header.metrics["test"] == other_header.metrics["test"]
+    assert header.metrics["val"] == other_header.metrics["val"]
+    assert records(folder) == records(other)
+
+
+def start(folder: Path, *flags: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "effnet", "train", "digits", "--out", str(folder), *FLAGS, *flags]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.7])
+def test_a_killed_run_ends_in_the_same_bits(delay: float, undisturbed: Path, tmp_path: Path) -> None:
+    process = start(tmp_path, "--save-minutes", "0.0001")
+    wait_for(tmp_path / "training.state", process)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    effnet.resume(tmp_path)
+    assert_same_run(tmp_path, undisturbed)
+    assert not states.exists(tmp_path)
+
+
+class StopError(Exception):
+    """Raised by a reporter to end a run in the middle."""
+
+
+class StopAfter:
+    """A reporter that ends the run after some epochs, as a notebook's stop button would."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def message(self, text: str) -> None: ...
+    def reading(self, split: str, done: int, total: int) -> None: ...
+    def step(self, record: object) -> None: ...
+
+    def epoch(self, record: Any) -> None:
+        if record.epoch + 1 > self.epochs:
+            raise StopError
+
+
+@pytest.fixture
+def unfinished(tmp_path: Path) -> Path:
+    """A run that was broken off in its third epoch, after the states of the first two were saved."""
+    folder = tmp_path / "unfinished"
+    with pytest.raises(StopError):
+        effnet.train("digits", out=folder, reporter=StopAfter(2), **SETTINGS)
+    return folder
+
+
+def test_resuming_twice_ends_in_the_same_bits(unfinished: Path, undisturbed: Path) -> None:
+    with pytest.raises(StopError):
+        effnet.resume(unfinished, reporter=StopAfter(2))
+    effnet.resume(unfinished)
+    assert_same_run(unfinished, undisturbed)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw", "rmsprop"])
+def test_every_optimizer_resumes_exactly(name: str, tmp_path: Path) -> None:
+    settings = SETTINGS | {"epochs": 2, "phi": -8.0, "optim": {"name": name, "lr": 0.001}}
+    effnet.train("digits", out=tmp_path / "whole", **settings)
+    with pytest.raises(StopError):
+        effnet.train("digits", out=tmp_path / "halves", reporter=StopAfter(1), **settings)
+    effnet.resume(tmp_path / "halves")
+    assert_same_run(tmp_path / "halves", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_exits_with_a_stated_code(number: int, code: int, tmp_path: Path) -> None:
+    process = start(tmp_path)
+    wait_for(tmp_path / "training.state", process)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    assert process.returncode == code
+    assert errors.splitlines()[-1].startswith(f"effnet: stopped by {signal.Signals(number).name} after step")
+    assert f"effnet train --resume {tmp_path}" in errors
+
+
+def test_a_damaged_state_falls_back_to_the_one_before(
+    unfinished: Path, undisturbed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = bytearray((unfinished / "training.state").read_bytes())
+    data[len(data) // 2] ^= 1
+    (unfinished / "training.state").write_bytes(data)
+    assert main(["train", "--resume", str(unfinished)]) == 0
+    assert "training.state is damaged (checksum): the state before it is taken" in capsys.readouterr().err
+    assert_same_run(unfinished, undisturbed)
+
+
+def test_two_damaged_states_are_an_error_and_stay(unfinished: Path) -> None:
+    for name in ("training.state", "training.previous.state"):
+        (unfinished / name).write_bytes((unfinished / name).read_bytes()[:-1])
+    with pytest.raises(
+        states.StateError, match=r"training\.state is damaged .* training\.previous\.state is damaged"
+    ):
+        effnet.resume(unfinished)
+    assert states.exists(unfinished)
+
+
+def test_an_unfinished_run_is_not_overwritten_unasked(unfinished: Path) -> None:
+    before = (unfinished / "training.state").read_bytes()
+    with pytest.raises(UsageError, match=f"go on with: effnet train --resume {unfinished}"):
+        effnet.train("digits", out=unfinished, **SETTINGS)
+    assert (unfinished / "training.state").read_bytes() == before
+
+
+def test_overwrite_starts_anew(unfinished: Path, undisturbed: Path) -> None:
+    effnet.train("digits", out=unfinished, overwrite=True, **SETTINGS)
+    assert_same_run(unfinished, undisturbed)
+
+
+def test_a_finished_run_cannot_be_resumed(undisturbed: Path) -> None:
+    with pytest.raises(states.StateError, match="holds no unfinished training"):
+        effnet.resume(undisturbed)
+
+
+def test_two_runs_cannot_share_a_folder(unfinished: Path) -> None:
+    with locked(unfinished), pytest.raises(EffnetError, match="another run is writing to"):
+        effnet.resume(unfinished)
+
+
+def test_changed_data_is_refused(tmp_path: Path) -> None:
+    from effnet.data.datasets import open_digits
+
+    samples = open_digits().parts["all"]
+    for name, label in list(zip(samples.names, samples.labels, strict=True))[:120]:
+        path = tmp_path / "data" / str(label) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples.read(name).save(path)
+    settings = SETTINGS | {"phi": -8.0, "epochs": 2}
+    with pytest.raises(StopError):
+        effnet.train(tmp_path / "data", out=tmp_path / "run", reporter=StopAfter(1), **settings)
+    next((tmp_path / "data" / "0").iterdir()).unlink()
+    with pytest.raises(DataError, match="has other images or classes than when the training"):
+        effnet.resume(tmp_path / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(EffnetError, match="cannot write to"):
+        effnet.train("digits", out=tmp_path / "run", **SETTINGS)
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("I am a file")
+    with pytest.raises(EffnetError, match="cannot write to"):
+        effnet.train("digits", out=tmp_path / "run", **SETTINGS)
+
+
+def test_a_full_disk_keeps_the_last_good_state(unfinished: Path) -> None:
+    """A write that fails half-way, as on a full disk, leaves both older states."""
+    before = {path.name: path.read_bytes() for path in unfinished.glob("*.state")}
+    state, _ = states.load(unfinished)
+    code = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from effnet.training import state\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "found, _ = state.load(Path(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "state.save(Path(sys.argv[1]), found)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(unfinished)], capture_output=True, text=True, check=False
+    )
+    assert "EffnetError: cannot write" in done.stderr
+    assert {path.name: path.read_bytes() for path in unfinished.glob("*.state")} == before
+    assert states.load(unfinished)[0].info == state.info
