@@ -70,7 +70,6 @@ def test_arrays_come_back_equal_with_their_type(saved: Path, name: str) -> None:
     assert np.array_equal(array, ARRAYS[name])
 
 
-@pytest.mark.xfail(strict=True, reason="np.ascontiguousarray in save() makes a scalar one-dimensional")
 def test_a_count_of_no_dimensions_keeps_its_shape(path: Path) -> None:
     modelfile.save(path, HEADER, {"num_batches_tracked": np.array(5)})
     array = modelfile.load(path)[1]["num_batches_tracked"]

@@ -45,7 +45,6 @@ def header_json(path: Path) -> dict[str, Any]:
     return data
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="load() lets numpy's error through")
 def test_an_array_of_a_type_that_numpy_lacks_is_refused(path: Path) -> None:
     header = {"effnet": json.dumps(header_json(path))}
     save_tensors({"weight": torch.ones(2, dtype=torch.bfloat16)}, path, header)
@@ -53,7 +52,6 @@ def test_an_array_of_a_type_that_numpy_lacks_is_refused(path: Path) -> None:
         modelfile.load(path)
 
 
-@pytest.mark.xfail(strict=True, raises=RecursionError, reason="_header() does not catch RecursionError")
 def test_a_header_that_nests_without_end_is_refused(path: Path) -> None:
     save_file({"weight": np.ones(2, dtype=np.float32)}, path, {"effnet": "[" * 100_000})
     with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: the header is damaged"):

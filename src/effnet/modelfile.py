@@ -56,7 +56,7 @@ def save(path: Path, header: ModelHeader, arrays: Arrays) -> None:
         EffnetError: the file cannot be written; what was there before is untouched.
 
     """
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     metadata = {_KEY: json.dumps(_to_json(header)), "format": "pt"}
 
     def write(temporary: Path) -> None:
@@ -88,7 +88,10 @@ def load(path: Path) -> tuple[ModelHeader, dict[str, NDArray[Any]]]:
     """
     with _open(path) as file:
         header = _header(path, file.metadata())
-        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        try:
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except (SafetensorError, TypeError, OSError) as error:  # TypeError: a type that numpy lacks
+            raise ModelFileError(f"{path}: the weights cannot be read: {error}") from error
 
 
 def is_model_file(path: Path) -> bool:
@@ -119,8 +122,15 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
         return _from_json(json.loads(text))
     except ModelFileError as error:
         raise ModelFileError(f"{path}: {error}") from None
-    except (EffnetError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (EffnetError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"{path}: the header is damaged: {error}") from error
+
+
+def _check_types(data: dict[str, Any]) -> None:
+    expected = {"class_names": list, "training": dict, "metrics": dict, "split": dict, "effnet_version": str}
+    for key, kind in expected.items():
+        if not isinstance(data[key], kind):
+            raise ValueError(f"{key} is not a {kind.__name__}")
 
 
 def _to_json(header: ModelHeader) -> dict[str, Any]:
@@ -143,6 +153,7 @@ def _from_json(data: dict[str, Any]) -> ModelHeader:
             f"format version {version} (written by effnet {data.get('effnet_version')}); this effnet "
             f"{__version__} reads version {FORMAT_VERSION}"
         )
+    _check_types(data)
     return ModelHeader(
         spec=netspec.from_dict(data["spec"]),
         preprocess=preprocessing.from_dict(data["preprocess"]),

@@ -164,3 +164,25 @@ def test_a_folder_called_digits_is_preferred_to_the_name(
     images(tmp_path / "digits", "a/1.png", "b/1.png")
     monkeypatch.chdir(tmp_path)
     assert open_dataset("digits").class_names == ("a", "b")
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    root = images(tmp_path, "bus/1.png", "car/1.png", "train/1.png", "train/old/2.png")
+    assert open_dataset(root).class_names == ("bus", "car", "train")
+
+
+def test_split_folders_are_known_in_any_case(tmp_path: Path) -> None:
+    root = images(tmp_path, "Train/a/1.png", "Train/b/1.png", "TEST/a/2.png")
+    assert set(open_dataset(root).parts) == {"train", "test"}
+
+
+def test_held_out_folders_without_training_folder_are_an_error(tmp_path: Path) -> None:
+    root = images(tmp_path, "val/a/1.png", "val/b/1.png", "test/a/1.png", "test/b/1.png")
+    with pytest.raises(DataError, match="has val/, test/ but no train/"):
+        open_dataset(root)
+
+
+def test_the_fingerprint_is_of_names_and_labels(tmp_path: Path) -> None:
+    first = open_dataset(images(tmp_path / "x", "a/1.png", "b/1.png")).fingerprint()
+    assert open_dataset(images(tmp_path / "y", "a/1.png", "b/1.png")).fingerprint() == first
+    assert open_dataset(images(tmp_path / "z", "a/1.png", "b/2.png")).fingerprint() != first

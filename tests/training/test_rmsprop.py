@@ -128,7 +128,6 @@ def test_a_saved_state_goes_on_as_if_never_stopped() -> None:
     assert all(torch.equal(one, other) for one, other in zip(whole, first, strict=True))
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeError, reason="step() calls the closure without gradients")
 def test_a_closure_may_compute_gradients() -> None:
     weight = nn.Parameter(torch.ones(2))
     optimizer = RMSPropTF([weight], **SETTINGS)

@@ -99,12 +99,7 @@ def open_dataset(source: str | Path) -> DataSet:
 
 def open_folder(root: Path) -> DataSet:
     """Open a folder of images; see `open_dataset`."""
-    found = {split: _first_folder(root, names) for split, names in SPLIT_FOLDERS.items()}
-    splits = {split: folder for split, folder in found.items() if folder is not None}
-    if "train" not in splits:
-        splits = {"all": root}
-    elif len(splits) == 1:
-        raise DataError(f"{root} has {splits['train'].name}/ but neither val/ nor test/ beside it")
+    splits = _split_folders(root) or {"all": root}
     class_names = _class_names(splits.get("train", root))
     parts = {}
     for split, folder in splits.items():
@@ -113,8 +108,27 @@ def open_folder(root: Path) -> DataSet:
     return DataSet(root.resolve().name, class_names, parts, source=str(root.resolve()))
 
 
-def _first_folder(root: Path, names: tuple[str, ...]) -> Path | None:
-    return next((root / name for name in names if (root / name).is_dir()), None)
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Return the folders of a split by its name, or nothing where there are only classes.
+
+    A folder `train` without folders in it, or alone beside other folders, is a class: trains are things too.
+    """
+    folders = {path.name.casefold(): path for path in _folders(root)}
+    found = {
+        split: folders[name]
+        for split, names in SPLIT_FOLDERS.items()
+        for name in names
+        if name in folders and _folders(folders[name])
+    }
+    if not found or (set(found) == {"train"} and len(folders) > 1):
+        return {}
+    if "train" not in found:
+        raise DataError(
+            f"{root} has {', '.join(p.name + '/' for p in found.values())} but no train/ beside it"
+        )
+    if len(found) == 1:
+        raise DataError(f"{root} has {found['train'].name}/ but neither val/ nor test/ beside it")
+    return found
 
 
 def _class_names(folder: Path) -> tuple[str, ...]:
@@ -145,8 +159,8 @@ def _scan(root: Path, folder: Path, class_names: tuple[str, ...]) -> Samples:
     names: list[str] = []
     labels: list[int] = []
     for label, class_name in enumerate(class_names):
-        files = _image_files(folder / class_name)
-        if not files and folder.name not in SPLIT_FOLDERS["val"] + SPLIT_FOLDERS["test"]:
+        files = image_files(folder / class_name)
+        if not files and folder.name.casefold() not in SPLIT_FOLDERS["val"] + SPLIT_FOLDERS["test"]:
             raise DataError(f"{folder / class_name} holds no images ({', '.join(sorted(EXTENSIONS))})")
         names += [path.relative_to(root).as_posix() for path in files]
         labels += [label] * len(files)
@@ -155,7 +169,7 @@ def _scan(root: Path, folder: Path, class_names: tuple[str, ...]) -> Samples:
     return Samples(tuple(names), np.array(labels, dtype=np.int64), lambda name: decode(root / name))
 
 
-def _image_files(folder: Path) -> list[Path]:
+def image_files(folder: Path) -> list[Path]:
     """Image files at any depth below a folder, sorted; hidden files and folders are left out."""
     files = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
     return sorted(

@@ -92,7 +92,7 @@ def read_pixels(
 
 
 def _check_broken(broken: tuple[str, ...], total: int, max_broken: float) -> None:
-    if broken and len(broken) > max_broken * total:
+    if broken and (len(broken) > max_broken * total or len(broken) == total):
         listed = "; ".join(broken[:5]) + ("; …" if len(broken) > 5 else "")
         raise DataError(
             f"{len(broken)} of {total} images cannot be read, more than the {max_broken:.1%} that may be "

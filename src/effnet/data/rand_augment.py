@@ -23,7 +23,7 @@ MAX_BLEND = 0.9
 PHOTOMETRIC: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "autocontrast": lambda images, level, sign: autocontrast(images),
     "equalize": lambda images, level, sign: enhance.equalize(images),
-    "solarize": lambda images, level, sign: solarize(images, 1.0 - level),
+    "solarize": lambda images, level, sign: solarize(images, (1.0 - level) * (256 / 255)),
     "posterize": lambda images, level, sign: posterize(images, 8 - torch.round(4 * level)),
     "color": lambda images, level, sign: enhance.adjust_saturation_with_gray_subtraction(
         images, blend(level, sign)

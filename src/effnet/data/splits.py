@@ -4,7 +4,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
@@ -34,14 +33,17 @@ def split(dataset: DataSet, config: DataConfig, seed: int) -> Splits:
     test = dataset.parts.get("test")
     val = dataset.parts.get("val")
     train = dataset.parts["train"] if dataset.is_split else dataset.parts["all"]
-    if not dataset.is_split:
-        _check_counts(dataset, train, 3)
-        train, test = _draw(train, config.test_fraction, seed)
-        drawn["test"] = list(test.names)
-    if val is None:
-        _check_counts(dataset, train, 2)
-        train, val = _draw(train, config.val_fraction, seed)
-        drawn["val"] = list(val.names)
+    wanted = [] if dataset.is_split else [("test", config.test_fraction)]
+    wanted += [("val", config.val_fraction)] if val is None else []
+    _check_counts(dataset, train, needed=len(wanted) + 1)
+    taken = {}
+    for later, (part, share) in zip(reversed(range(len(wanted))), wanted, strict=True):
+        train, taken[part] = _draw(
+            train, share, keep=later + 1, generator=np.random.default_rng([seed, later])
+        )
+        drawn[part] = list(taken[part].names)
+    test, val = taken.get("test", test), taken.get("val", val)
+    assert val is not None  # the data set has one, or it was drawn
     return Splits(train, val, test, drawn)
 
 
@@ -62,21 +64,16 @@ def held_out(dataset: DataSet, drawn: dict[str, list[str]]) -> tuple[str, Sample
     return "all", dataset.all_samples()
 
 
-def _draw(samples: Samples, share: float, seed: int) -> tuple[Samples, Samples]:
-    """Split off a stratified share, at least one image per class on average and never all of them."""
-    from sklearn.model_selection import train_test_split
-
-    num_classes = len(np.unique(samples.labels))
-    size = min(max(round(share * len(samples)), num_classes), len(samples) - num_classes)
-    indices = np.arange(len(samples))
-    kept, taken = train_test_split(
-        indices, test_size=size, stratify=samples.labels, random_state=seed % 2**32
-    )
-    return samples.take(_sorted(kept)), samples.take(_sorted(taken))
-
-
-def _sorted(indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.sort(indices)
+def _draw(
+    samples: Samples, share: float, *, keep: int, generator: np.random.Generator
+) -> tuple[Samples, Samples]:
+    """Split off a share of each class: at least one image, and leave at least `keep`."""
+    taken = np.zeros(len(samples), dtype=bool)
+    for label in np.unique(samples.labels):
+        members = np.flatnonzero(samples.labels == label)
+        count = min(max(1, round(share * len(members))), len(members) - keep)
+        taken[generator.permutation(members)[:count]] = True
+    return samples.take(np.flatnonzero(~taken)), samples.take(np.flatnonzero(taken))
 
 
 def _check_counts(dataset: DataSet, samples: Samples, needed: int) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from effnet import modelfile
-from effnet.data.datasets import DataSet, Samples, open_dataset
+from effnet.data.datasets import DataSet, Samples, image_files, open_dataset
 from effnet.data.loaders import EvalLoader, ignore, read_pixels
 from effnet.data.splits import held_out
 from effnet.device import pick_device, to_device
@@ -156,7 +156,7 @@ def list_images(images: Sequence[ImageLike]) -> list[tuple[str, ImageLike]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in EXTENSIONS)
+    paths = image_files(folder)
     if not paths:
         raise DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
     return paths

@@ -72,7 +72,7 @@ def predict_logits(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]])
 
 def top1_and_loss(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """Accuracy from 0 to 1 and mean cross-entropy of `logits (N, K)` against `labels (N,)`."""
-    top1 = (logits.argmax(1) == labels).float().mean().item()
+    top1 = (logits.argmax(1) == labels).double().mean().item()
     return top1, F.cross_entropy(logits, labels).item()
 
 
@@ -90,7 +90,7 @@ def summarise(logits: Tensor, labels: Tensor, class_names: tuple[str, ...], spli
         num_images=len(truth),
         num_errors=int((predicted != truth).sum()),
         top1=top1,
-        top5=(best == labels[:, None]).any(1).float().mean().item(),
+        top5=(best == labels[:, None]).any(1).double().mean().item(),
         loss=loss,
         classes=tuple(
             ClassResult(name, float(p), float(r), float(f1), int(n))

@@ -127,4 +127,6 @@ def from_dict(data: object) -> Preprocess:
     try:
         return _ADAPTER.validate_python(data)
     except ValidationError as error:
-        raise UsageError(f"preprocessing: {error.errors()[0]['msg']}") from error
+        problem = error.errors()[0]
+        key = ".".join(map(str, problem["loc"]))
+        raise UsageError(f"preprocessing: {key}: {problem['msg']}") from error

@@ -1,8 +1,9 @@
 """From a configuration and a data set to the values a training needs: recipe, spec, preprocessing."""
 
 import numpy as np
+from pydantic import ValidationError
 
-from effnet.config import TrainConfig
+from effnet.config import TrainConfig, explain
 from effnet.data.datasets import DataSet
 from effnet.errors import DataError, UsageError
 from effnet.imaging.preprocess import Preprocess
@@ -62,4 +63,7 @@ def build_preprocess(config: TrainConfig, spec: NetSpec) -> Preprocess:
             f"input.mean has {len(given.mean)} values and input.std {len(given.std)}; "
             f"input.channels = {given.channels} needs that many of each"
         )
-    return Preprocess(spec.resolution, given.crop, given.interpolation, given.mean, given.std)
+    try:
+        return Preprocess(spec.resolution, given.crop, given.interpolation, given.mean, given.std)
+    except ValidationError as error:
+        raise UsageError(f"input: {explain(error)}") from None
