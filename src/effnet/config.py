@@ -34,6 +34,8 @@ class DataConfig:
     """Share of the training images kept for every choice made during training."""
     test_fraction: Share = 0.2
     """Share of all images kept for the final test, when the data set has no split of its own."""
+    balance: Literal["none", "weights", "sampling"] = "none"
+    """For unequal classes: weigh the loss by 1 / frequency, or draw images of all classes equally often."""
     max_broken: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     """Share of unreadable images that may be skipped, each one named; more is an error."""
 
@@ -96,6 +98,10 @@ class OptimConfig:
     """exponential: factor applied every decay_epochs."""
     decay_epochs: Annotated[float, Field(gt=0.0)] = 2.4
     """exponential: epochs between two decays."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    """Largest norm of all gradients together; longer ones are shortened to it."""
+    accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
+    """Pieces that a batch is computed in, one after the other: less memory, the same step (but for BN)."""
     label_smoothing: Rate = 0.1
     """Share of each label spread over all classes."""
     ema_decay: Rate = 0.999
@@ -124,6 +130,10 @@ class TrainConfig:
     """Images per optimizer step."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """Seed of everything random: split, weights, order, augmentation, dropout."""
+    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
+    """Wall time for the whole run, reading and testing included; the schedule is fitted to what it allows."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Stop after so many epochs without a higher validation accuracy; never when not given."""
     save_minutes: Annotated[float, Field(gt=0.0)] = 10.0
     """The state is saved after every epoch, and in long ones every so many minutes."""
     device: DeviceName = "auto"

@@ -23,7 +23,10 @@ optimizers = pytest.mark.parametrize("name", optim.OPTIMIZERS)
 def curve(steps_per_epoch: int, epochs: int, **settings: Any) -> list[float]:
     """Return the learning rate of every step of a training; without warm-up unless told."""
     config = OptimConfig(**{"lr": 1.0, "warmup_epochs": 0.0, **settings})
-    return [lr_at(step, steps_per_epoch, epochs, config) for step in range(steps_per_epoch * epochs)]
+    return [
+        lr_at(step, steps_per_epoch, steps_per_epoch * epochs, config)
+        for step in range(steps_per_epoch * epochs)
+    ]
 
 
 def differences(values: list[float]) -> list[float]:
@@ -144,4 +147,4 @@ def test_every_rate_is_above_zero_and_at_most_the_peak(
 ) -> None:
     config = OptimConfig(lr=lr, schedule=schedule, warmup_epochs=warmup)
     step = int(share * steps_per_epoch * epochs)
-    assert 0 < lr_at(step, steps_per_epoch, epochs, config) <= lr * (1 + 1e-12)
+    assert 0 < lr_at(step, steps_per_epoch, steps_per_epoch * epochs, config) <= lr * (1 + 1e-12)

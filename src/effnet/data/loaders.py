@@ -66,29 +66,33 @@ def read_pixels(
 
     """
     images = np.empty((len(samples), len(preprocess.mean), side, side), dtype=np.uint8)
+    errors = _decode_into(images, samples, preprocess, on_read)
+    broken = tuple(error for error in errors if error is not None)
+    _check_broken(broken, len(samples), max_broken)
+    good = np.flatnonzero([error is None for error in errors])
+    kept = images[good] if broken else images
+    names = tuple(samples.names[i] for i in good)
+    return Pixels(torch.from_numpy(kept), torch.from_numpy(samples.labels[good]), names, broken)
+
+
+def _decode_into(
+    images: NDArray[np.uint8], samples: Samples, preprocess: Preprocess, on_read: Callable[[int, int], None]
+) -> list[str | None]:
+    """Fill `images (N, C, S, S)`; return for each image what is wrong with it, or None."""
 
     def read(index: int) -> str | None:
         try:
-            images[index] = preprocess.square(samples.read(samples.names[index]), side)
+            images[index] = preprocess.square(samples.read(samples.names[index]), images.shape[-1])
         except DataError as error:
             return str(error)
         return None
 
+    errors = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the interpreter lock
-        errors = []
         for count, error in enumerate(pool.map(read, range(len(samples))), start=1):
             errors.append(error)
             on_read(count, len(samples))
-    broken = tuple(error for error in errors if error is not None)
-    _check_broken(broken, len(samples), max_broken)
-    good = np.flatnonzero([error is None for error in errors])
-    kept = images if len(good) == len(samples) else images[good]
-    return Pixels(
-        torch.from_numpy(kept),
-        torch.from_numpy(samples.labels[good]),
-        tuple(samples.names[i] for i in good),
-        broken,
-    )
+    return errors
 
 
 def _check_broken(broken: tuple[str, ...], total: int, max_broken: float) -> None:
@@ -116,15 +120,56 @@ class TrainLoader:
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Yield the augmented batches of an epoch, from its batch `start` on."""
-        order = permutation(self.seed, epoch, len(self.pixels))
+        order = self.order(epoch)
         for step in range(start, self.num_steps):
-            yield self._batch(epoch, order[step * self.batch_size : (step + 1) * self.batch_size])
+            part = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            yield self._batch(epoch, order[part], self.keys(order)[part])
 
-    def _batch(self, epoch: int, index: NDArray[np.int64]) -> Batch:
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the images of an epoch in their order, `(N,)` indices."""
+        return permutation(self.seed, epoch, len(self.pixels))
+
+    def keys(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return what the draws of each image are keyed by: the image itself, `(N,)`."""
+        return order
+
+    def class_weights(self) -> Tensor:
+        """Return the weight of each class in the loss, inverse to its number of images, `(K,)`."""
+        counts = torch.bincount(self.pixels.labels)
+        return counts.sum() / (len(counts) * counts.clamp(min=1))
+
+    def _batch(self, epoch: int, index: NDArray[np.int64], keys: NDArray[np.int64]) -> Batch:
         rows = torch.from_numpy(index).to(self.pixels.images.device)
-        draws = uniform(self.seed, epoch, index, self.augment.num_draws)
+        draws = uniform(self.seed, epoch, keys, self.augment.num_draws)
         images = self.augment(self.pixels.images[rows], draws)
         return images.contiguous(memory_format=torch.channels_last), self.pixels.labels[rows]
+
+
+class BalancedLoader(TrainLoader):
+    """Batches in which all classes are equally frequent: images are drawn with replacement."""
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the images of an epoch in their order, `(N,)` indices; some twice, some not at all."""
+        return balanced_order(self.pixels.labels.cpu().numpy(), self.seed, epoch)
+
+    def keys(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Key draws by the place in the order: an image that comes twice is augmented in two ways."""
+        return np.arange(len(order))
+
+
+def balanced_order(labels: NDArray[np.int64], seed: int, epoch: int) -> NDArray[np.int64]:
+    """Draw as many images as there are, of all classes equally often, with replacement: `(N,)` indices."""
+    classes, counts = np.unique(labels, return_counts=True)
+    by_class = np.argsort(labels, kind="stable")
+    firsts = np.cumsum(counts) - counts
+    draws = uniform(seed ^ 0xBA1A4CE, epoch, np.arange(len(labels)), 2)
+    picked = (draws[:, 0] * len(classes)).astype(np.int64)
+    within = (draws[:, 1] * counts[picked]).astype(np.int64)
+    chosen: NDArray[np.int64] = by_class[firsts[picked] + within]
+    return chosen
+
+
+LOADERS = {"none": TrainLoader, "weights": TrainLoader, "sampling": BalancedLoader}
 
 
 class EvalLoader:

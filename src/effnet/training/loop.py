@@ -1,8 +1,8 @@
 """The training loop, in one sitting: one `for` over epochs, one over batches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 from time import perf_counter
 
 import torch
@@ -45,16 +45,22 @@ class Trainer:
         self.val = val
         self.config = config
         self.optimizer = optim.build(network, config.optim)
+        self.clip = optim.clipper(network, config.optim)
         self.average = averaged(network, config.optim.ema_decay) if config.optim.ema_decay else None
+        self.class_weights = train.class_weights() if config.data.balance == "weights" else None
         self.best: Best | None = None
         self.records: list[EpochRecord] = []
         self.highest = 0.0
         self.step = 0
+        self.total_steps = train.num_steps * config.epochs
+        """Steps of the whole training, which the schedule is made for; a time limit may lower it."""
+        self.deadline = float("inf")
+        """Moment, by `perf_counter`, at which the training ends even if the schedule does not."""
         self.meter = Meter()
 
     @property
     def epoch(self) -> int:
-        """The epoch that the next step belongs to; equal to the number of epochs when all are done."""
+        """The epoch that the next step belongs to."""
         return len(self.records)
 
     def fit(
@@ -64,7 +70,7 @@ class Trainer:
         *,
         checkpoint: Callable[[bool], None] = lambda end_of_epoch: None,
     ) -> Best:
-        """Train from where the trainer stands to the end of the last epoch.
+        """Train from where the trainer stands to the end.
 
         Args:
             on_step: told the progress, a few times a second.
@@ -76,40 +82,59 @@ class Trainer:
             EffnetError: the loss is not finite; says the step, the learning rate and what to try.
 
         """
-        for epoch in range(self.epoch, self.config.epochs):
+        while not self.is_finished():
             self.network.train()
-            for batch in self.train.epoch(epoch, start=self.step - epoch * self.train.num_steps):
+            for batch in self.train.epoch(self.epoch, start=self.step - self.epoch * self.train.num_steps):
                 torch.manual_seed(step_seed(self.config.seed, self.step))
                 lr = self.lr_at(self.step)
-                loss, logits = self._update(batch, lr)
+                self.meter.add(*self.update(batch, lr), batch[1])
                 self.step += 1
-                self.meter.add(loss, logits, batch[1])
                 if self.meter.is_due:
                     on_step(self._step_record(lr))
                 checkpoint(False)
-            self.records.append(self._end_epoch(epoch))
+                if self.is_out_of_steps():
+                    break
+            self.records.append(self._end_epoch(self.epoch))
             self.meter = Meter()
             on_epoch(self.records[-1])
             checkpoint(True)
-        assert self.best is not None  # epochs is at least 1, and the first epoch sets it
+        assert self.best is not None  # there is at least one step, and the first epoch sets it
         return self.best
+
+    def is_out_of_steps(self) -> bool:
+        """Whether the schedule or the time has come to its end."""
+        return self.step >= self.total_steps or perf_counter() > self.deadline
+
+    def is_finished(self) -> bool:
+        """Whether training is over: no steps left, or no progress for long."""
+        return self.step > 0 and (self.is_out_of_steps() or is_stuck(self.records, self.config.patience))
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted over the whole training."""
-        return optim.lr_at(step, self.train.num_steps, self.config.epochs, self.config.optim)
+        return optim.lr_at(step, self.train.num_steps, self.total_steps, self.config.optim)
 
-    def _update(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
+    def update(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
         """Take one optimizer step; return `loss ()` and `logits (N, K)`."""
         images, labels = batch
         optim.set_lr(self.optimizer, lr)
-        logits = self.network(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.optim.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses, outputs = [], []
+        pieces = self.config.optim.accumulate
+        for part, targets in zip(images.chunk(pieces), labels.chunk(pieces), strict=True):
+            logits = self.network(part)
+            loss = self._loss(logits, targets) * (len(part) / len(images))
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+            outputs.append(logits.detach())
+        self.clip()
         self.optimizer.step()
         if self.average is not None:
             self.average.update_parameters(self.network)
-        return loss.detach(), logits.detach()
+        return torch.stack(losses).sum(), torch.cat(outputs)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        smoothing = self.config.optim.label_smoothing
+        return F.cross_entropy(logits, labels, weight=self.class_weights, label_smoothing=smoothing)
 
     def _step_record(self, lr: float) -> StepRecord:
         """Describe this moment by the last ten batches; a loss that is not finite ends the training."""
@@ -119,9 +144,9 @@ class Trainer:
                 f"the loss is {loss} at step {self.step} with learning rate {lr:.3g}; "
                 f"try a lower --optim.lr or a longer --optim.warmup-epochs"
             )
-        total = self.train.num_steps * self.config.epochs
         speed = self.meter.steps_per_second() * self.train.batch_size
-        return StepRecord(self.epoch, self.config.epochs, self.step, total, loss, top1, lr, speed)
+        epochs = ceil(self.total_steps / self.train.num_steps)
+        return StepRecord(self.epoch, epochs, self.step, self.total_steps, loss, top1, lr, speed)
 
     def _end_epoch(self, epoch: int) -> EpochRecord:
         """Validate raw weights, then their average."""
@@ -162,6 +187,14 @@ class Trainer:
 def standard_error(share: float, count: int) -> float:
     """Return the standard error of a share that was measured on `count` images."""
     return sqrt(share * (1.0 - share) / count)
+
+
+def is_stuck(records: Sequence[EpochRecord], patience: int | None) -> bool:
+    """Tell whether the last `patience` epochs brought no higher validation accuracy than those before."""
+    if patience is None or len(records) <= patience:
+        return False
+    tops = [max(record.val_top1, record.ema_val_top1 or 0.0) for record in records]
+    return max(tops[-patience:]) <= max(tops[:-patience])
 
 
 def copy_weights(network: nn.Module) -> Weights:

@@ -82,8 +82,16 @@ class RMSPropTF(Optimizer):
         return cast(dict[str, Tensor], state)
 
 
-def lr_at(step: int, steps_per_epoch: int, epochs: int, config: OptimConfig) -> float:
-    """Return the learning rate of an optimizer step, counted from 0 over the whole training.
+def clipper(network: nn.Module, config: OptimConfig) -> Callable[[], object]:
+    """Return what shortens the gradients before a step: nothing, unless `clip_norm` is set."""
+    if config.clip_norm is None:
+        return lambda: None
+    parameters, norm = list(network.parameters()), config.clip_norm
+    return lambda: nn.utils.clip_grad_norm_(parameters, norm)
+
+
+def lr_at(step: int, steps_per_epoch: int, total: int, config: OptimConfig) -> float:
+    """Return the learning rate of an optimizer step, counted from 0 over a training of `total` steps.
 
     All schedules rise linearly from 0 over `warmup_epochs` (at most half of the training) first:
 
@@ -91,7 +99,6 @@ def lr_at(step: int, steps_per_epoch: int, epochs: int, config: OptimConfig) -> 
     - exponential: then × `decay_rate` every `decay_epochs`, in stairs, counted from step 0 (official code).
     - onecycle: then falls linearly to 0 (Smith & Topin 2018).
     """
-    total = steps_per_epoch * epochs
     warmup = min(config.warmup_epochs * steps_per_epoch, total / 2)
     if step < warmup:
         return config.lr * (step + 1) / (warmup + 1)

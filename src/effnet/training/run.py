@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from effnet import config as configuration
 from effnet.config import TrainConfig
 from effnet.data.augment import Augment
 from effnet.data.datasets import DataSet, Samples, open_dataset
-from effnet.data.loaders import EvalLoader, Pixels, TrainLoader, read_pixels
+from effnet.data.loaders import LOADERS, EvalLoader, Pixels, read_pixels
 from effnet.data.splits import Splits, split
 from effnet.device import pick_device, to_device
 from effnet.errors import DataError
@@ -19,6 +20,7 @@ from effnet.imaging.preprocess import Preprocess
 from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
 from effnet.training import state as states
+from effnet.training.duration import limit
 from effnet.training.folder import MODEL_FILE, locked, run_folder
 from effnet.training.forecast import Forecast
 from effnet.training.interrupt import Checkpointer, Interrupts
@@ -102,7 +104,7 @@ def run(
     dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, state: State | None = None
 ) -> TrainResult:
     """Train with a finished configuration, from the start or from a state."""
-    spec = build_spec(config)
+    started, spec = perf_counter(), build_spec(config)
     preprocess, splits = build_preprocess(config, spec), split(dataset, config.data, config.seed)
     parts = Parts(dataset, config, spec, preprocess, splits, pick_device(config.device))
     with locked(folder):
@@ -112,6 +114,10 @@ def run(
         trainer = build_trainer(parts, reporter)
         if state is not None:
             restore(trainer, state)
+        elif config.max_minutes is not None:
+            num_test = len(splits.test or splits.val)
+            limit(trainer, started, config.max_minutes, num_test)
+            reporter.message(f"{trainer.total_steps:,} steps fit into {config.max_minutes:g} minutes")
         seconds = fit(trainer, parts, folder, reporter, state)
         result = finish(trainer, parts, folder, seconds)
         states.remove(folder)
@@ -143,7 +149,8 @@ def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
     config, preprocess, device = parts.config, parts.preprocess, parts.device
     train_pixels = read(parts.splits.train, "train", parts, reporter).to(device)
     val_pixels = read(parts.splits.val, "val", parts, reporter).to(device)
-    loader = TrainLoader(train_pixels, Augment(config.augment, preprocess), config.batch_size, config.seed)
+    build_loader = LOADERS[config.data.balance]
+    loader = build_loader(train_pixels, Augment(config.augment, preprocess), config.batch_size, config.seed)
     torch.manual_seed(config.seed)
     network = to_device(ConvNet(parts.spec, len(parts.dataset.class_names)), device)
     return Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)

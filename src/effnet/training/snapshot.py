@@ -33,6 +33,7 @@ def capture(trainer: Trainer, about: Mapping[str, Any]) -> State:
     info = {
         **about,
         "step": trainer.step,
+        "total_steps": trainer.total_steps,
         "highest": trainer.highest,
         "epoch_seconds": trainer.meter.seconds(),
         "records": [asdict(record) for record in trainer.records],
@@ -50,7 +51,8 @@ def restore(trainer: Trainer, state: State) -> None:
         trainer.average.load_state_dict(tensors_of("average", arrays))
     groups = trainer.optimizer.state_dict()["param_groups"]
     trainer.optimizer.load_state_dict({"state": optimizer_memory(arrays), "param_groups": groups})
-    trainer.step, trainer.highest = info["step"], info["highest"]
+    trainer.step, trainer.total_steps = info["step"], info["total_steps"]
+    trainer.highest = info["highest"]
     trainer.records = [EpochRecord(**record) for record in info["records"]]
     if info["best"] is not None:
         trainer.best = Best(weights=tensors_of("best", arrays), **info["best"])

@@ -1,0 +1,55 @@
+"""Fitting a training into a time: how many steps it allows, measured here and now."""
+
+from copy import deepcopy
+from itertools import count, islice
+from math import floor
+from time import perf_counter
+
+from effnet.evaluation.metrics import predict_logits
+from effnet.training.loop import Trainer
+
+MEASURE_SHARE = 0.02  # of the time, for measuring
+MEASURE_SECONDS = (2.0, 20.0)
+WARM_STEPS = 2  # the first steps choose algorithms and fill caches
+RESERVE = 0.03  # of the time, for the machine's moods
+FINISH_SECONDS = 5.0  # pictures and files
+NUM_VAL_BATCHES = 4
+TINY_LR = 1e-6
+
+
+def limit(trainer: Trainer, started: float, minutes: float, num_test: int) -> None:
+    """Lower the trainer's number of steps to what fits, and set the deadline that holds in any case.
+
+    Args:
+        trainer: not yet started; it is left as it was, but for `total_steps` and `deadline`.
+        started: moment, by `perf_counter`, at which the run began.
+        minutes: wall time of the whole run.
+        num_test: images that will be tested at the end.
+
+    """
+    end = started + minutes * 60 * (1 - RESERVE) - FINISH_SECONDS
+    least, most = MEASURE_SECONDS
+    step_seconds, image_seconds = measure(trainer, min(most, max(least, minutes * 60 * MEASURE_SHARE)))
+    val_seconds = image_seconds * len(trainer.val.pixels) * (1 if trainer.average is None else 2)
+    trainer.deadline = end - num_test * image_seconds - val_seconds
+    left = trainer.deadline - perf_counter()
+    fitting = floor(left / (step_seconds + val_seconds / trainer.train.num_steps))
+    trainer.total_steps = max(1, min(trainer.total_steps, fitting))
+
+
+def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
+    """Return the seconds of a training step and of evaluating one image, measured on a copy."""
+    probe = Trainer(deepcopy(trainer.network), trainer.train, trainer.val, trainer.config)
+    probe.network.train()
+    batches = (batch for epoch in count() for batch in trainer.train.epoch(epoch))
+    for _ in range(WARM_STEPS):
+        probe.update(next(batches), TINY_LR)
+    steps, started = 0, perf_counter()
+    while steps == 0 or perf_counter() - started < seconds:
+        loss, _ = probe.update(next(batches), TINY_LR)
+        loss.item()  # waits for the device
+        steps += 1
+    step_seconds = (perf_counter() - started) / steps
+    started = perf_counter()
+    logits, _ = predict_logits(probe.network, islice(trainer.val, NUM_VAL_BATCHES))
+    return step_seconds, (perf_counter() - started) / len(logits)
