@@ -8,6 +8,7 @@ import pytest
 from effnet import config
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
+from effnet.recipe import recipe_names
 
 FULL: dict[str, Any] = {
     "model": "b1-cifar",
@@ -20,7 +21,7 @@ FULL: dict[str, Any] = {
     "device": "cpu",
     "data": {"val_fraction": 0.25},
     "input": {"channels": 1, "mean": [0.3], "std": [0.35], "interpolation": "lanczos"},
-    "augment": {"flip": False, "rand_augment_ops": 2},
+    "augment": {"flip": False, "policy": "rand", "rand_ops": 3},
     "optim": {"name": "rmsprop", "lr": 1, "schedule": "exponential", "ema_decay": 0.0},
 }
 
@@ -36,13 +37,13 @@ def test_defaults_are_valid() -> None:
     assert config.from_dict(config.to_dict(TrainConfig()), "defaults") == TrainConfig()
 
 
-@pytest.mark.parametrize("name", config.recipe_names())
+@pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_loads_and_is_not_just_the_defaults(name: str) -> None:
     assert config.load_recipe(name) != TrainConfig()
 
 
 def test_the_recipes_are_those_that_data_sets_choose() -> None:
-    assert {"digits", "photos", "small-images"} <= set(config.recipe_names())
+    assert {"digits", "photos", "small-images"} <= set(recipe_names())
 
 
 def test_values_come_back_from_their_json_form() -> None:
@@ -117,8 +118,15 @@ BAD_VALUES: tuple[tuple[str, Any], ...] = (
     ("input.crop", 0.0),
     ("augment.flip", 1),
     ("augment.crop_padding", -1),
-    ("augment.rand_augment_ops", 15),
-    ("augment.rand_augment_magnitude", 30.5),
+    ("augment.policy", "auto"),
+    ("augment.policy", None),
+    ("augment.rand_ops", 0),
+    ("augment.rand_ops", 15),
+    ("augment.rand_magnitude", 30.5),
+    ("augment.resized_crop", 1.01),
+    ("augment.erasing", -0.1),
+    ("augment.mixup", -0.2),
+    ("augment.cutmix", 101.0),
 )
 
 

@@ -1,17 +1,15 @@
 """Configuration: typed values only. Built once at the edge, validated once, never mutated."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import field, fields, is_dataclass
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from effnet.errors import UsageError, unknown_name
+from effnet.recipe import read_recipe
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -19,10 +17,12 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(gt=0.0, lt=0.9)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
+Alpha = Annotated[float, Field(ge=0.0, le=100.0)]
 Means = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
 OptimizerName = Literal["sgd", "adamw", "rmsprop"]
 ScheduleName = Literal["cosine", "exponential", "onecycle"]
+PolicyName = Literal["none", "rand", "auto-imagenet", "auto-cifar10", "auto-svhn", "trivial"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -64,10 +64,20 @@ class AugmentConfig:
     """Mirror half of the images left to right."""
     crop_padding: Annotated[int, Field(ge=0, le=256)] = 0
     """Pixels added around the image by reflection before a crop at a random place."""
-    rand_augment_ops: Annotated[int, Field(ge=0, le=14)] = 0
-    """RandAugment: operations per image; 0 switches it off."""
-    rand_augment_magnitude: Annotated[float, Field(ge=0.0, le=30.0)] = 9.0
-    """RandAugment: strength of the operations, 0 to 30."""
+    resized_crop: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Smallest area, as a share of the image, of a crop that is then resized; 0 keeps the plain crop."""
+    policy: PolicyName = "none"
+    """Which operations change the look: RandAugment, AutoAugment's tables, TrivialAugment."""
+    rand_ops: Annotated[int, Field(ge=1, le=14)] = 2
+    """rand: operations per image."""
+    rand_magnitude: Annotated[float, Field(ge=0.0, le=30.0)] = 9.0
+    """rand: strength of the operations, 0 to 30."""
+    erasing: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Share of the images in which a rectangle is filled with noise."""
+    mixup: Alpha = 0.0
+    """Images are added to one another by a share from Beta(mixup, mixup); 0 switches it off."""
+    cutmix: Alpha = 0.0
+    """Rectangles pasted between images, by area from Beta(cutmix, cutmix); with mixup, in half of all."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -187,11 +197,6 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def recipe_names() -> list[str]:
-    """Names of the recipes inside the package."""
-    return sorted(path.name.removesuffix(".toml") for path in _recipes() if path.name.endswith(".toml"))
-
-
 def load_recipe(name: str) -> TrainConfig:
     """Read a recipe by name, or from a path that ends in `.toml`.
 
@@ -199,31 +204,7 @@ def load_recipe(name: str) -> TrainConfig:
         UsageError: unknown name, unreadable file, or a bad key or value in it.
 
     """
-    return from_dict(_parse(name, recipe_text(name)), origin=f"recipe {name}")
-
-
-def recipe_text(name: str) -> str:
-    """Return the text of a recipe with its comments: command, machine, minutes, measured result."""
-    if name.endswith(".toml"):
-        try:
-            return Path(name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read recipe {name}: {error}") from None
-    if name not in recipe_names():
-        known = unknown_name("recipe", name, recipe_names())
-        raise UsageError(f"{known}; or the path of a .toml file")
-    return (files("effnet") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
-
-
-def _parse(name: str, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
-
-
-def _recipes() -> Any:
-    return (files("effnet") / "recipes").iterdir()
+    return from_dict(read_recipe(name), origin=f"recipe {name}")
 
 
 def explain(error: ValidationError) -> str:

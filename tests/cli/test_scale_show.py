@@ -8,7 +8,7 @@ import pytest
 
 from effnet.cli.main import main
 from effnet.cli.output import big
-from effnet.config import recipe_names
+from effnet.recipe import recipe_names
 from effnet.spec.cost import cost
 from effnet.spec.families import NETWORKS, get_spec
 from effnet.spec.netspec import from_dict, load

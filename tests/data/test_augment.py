@@ -1,5 +1,7 @@
 """Crop, flip, normalise: every image by its own draws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -77,7 +79,7 @@ def test_an_image_without_room_stays() -> None:
 
 def test_a_draw_below_one_half_mirrors() -> None:
     pixels = noise(4, 6)
-    flipped = random_flip(pixels, torch.tensor([0.0, 0.49, 0.5, 0.99]))
+    flipped = random_flip(pixels, torch.tensor([[0.0], [0.49], [0.5], [0.99]]))
     assert torch.equal(flipped[:2], pixels[:2].flip(-1))
     assert torch.equal(flipped[2:], pixels[2:])
 
@@ -102,15 +104,37 @@ def test_the_border_kept_for_crops_is_cut_to_the_resolution() -> None:
     assert (images.shape, images.dtype) == ((5, 3, 8, 8), torch.float32)
 
 
-@pytest.mark.parametrize(("operations", "numbers"), [(0, 3), (1, 5), (3, 9)])
-def test_each_operation_needs_two_more_draws(operations: int, numbers: int) -> None:
-    config = AugmentConfig(rand_augment_ops=operations)
+@pytest.mark.parametrize(
+    ("config", "numbers"),
+    [
+        (AugmentConfig(), 3),
+        (AugmentConfig(flip=False), 3),
+        (AugmentConfig(resized_crop=0.5), 5),
+        (AugmentConfig(policy="rand", rand_ops=1), 5),
+        (AugmentConfig(policy="rand", rand_ops=3), 9),
+        (AugmentConfig(policy="auto-cifar10"), 8),
+        (AugmentConfig(policy="trivial"), 6),
+        (AugmentConfig(erasing=0.5), 9),
+    ],
+)
+def test_each_stage_needs_its_draws(config: AugmentConfig, numbers: int) -> None:
     assert Augment(config, Preprocess(8)).num_draws == numbers
 
 
+EVERYTHING = AugmentConfig(resized_crop=0.2, policy="rand", rand_magnitude=20, erasing=0.5)
+
+
 @pytest.mark.parametrize("mean", [(0.3,), (0.485, 0.456, 0.406)])
-def test_an_image_does_not_depend_on_the_others(mean: tuple[float, ...]) -> None:
-    config = AugmentConfig(crop_padding=2, rand_augment_ops=2, rand_augment_magnitude=20)
+@pytest.mark.parametrize(
+    "config",
+    [
+        AugmentConfig(crop_padding=2, policy="rand", rand_magnitude=20),
+        EVERYTHING,
+        replace(EVERYTHING, policy="auto-imagenet"),
+        replace(EVERYTHING, policy="trivial"),
+    ],
+)
+def test_an_image_does_not_depend_on_the_others(config: AugmentConfig, mean: tuple[float, ...]) -> None:
     augment = Augment(config, Preprocess(8, mean=mean, std=mean))
     pixels, draws = noise(40, 8, len(mean)), draws_for(40, augment.num_draws)
     together = augment(pixels, draws)
@@ -120,7 +144,7 @@ def test_an_image_does_not_depend_on_the_others(mean: tuple[float, ...]) -> None
 
 
 def test_what_augmentation_uncovers_is_zero_for_the_network() -> None:
-    config = AugmentConfig(flip=False, rand_augment_ops=1, rand_augment_magnitude=30)
+    config = AugmentConfig(flip=False, policy="rand", rand_ops=1, rand_magnitude=30)
     augment = Augment(config, Preprocess(32))
     draws = np.full((1, augment.num_draws), 0.999)  # the last operation: a vertical shift
     images = augment(torch.full((1, 3, 32, 32), 255, dtype=torch.uint8), draws)
@@ -128,8 +152,8 @@ def test_what_augmentation_uncovers_is_zero_for_the_network() -> None:
     assert int(empty_rows) == int(32 * 150 / 331)
 
 
-def test_the_stored_pixels_are_not_changed() -> None:
-    config = AugmentConfig(crop_padding=2, rand_augment_ops=2, rand_augment_magnitude=30)
+@pytest.mark.parametrize("config", [AugmentConfig(policy="rand", rand_magnitude=30), EVERYTHING])
+def test_the_stored_pixels_are_not_changed(config: AugmentConfig) -> None:
     augment = Augment(config, Preprocess(8))
     pixels = noise(20, 8)
     augment(pixels, draws_for(20, augment.num_draws))

@@ -1,6 +1,7 @@
 """Images in memory, and batches that depend on (seed, epoch, image) alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from effnet.config import AugmentConfig
 from effnet.data.augment import Augment
 from effnet.data.datasets import Samples, open_dataset
 from effnet.data.loaders import EvalLoader, Pixels, TrainLoader, read_pixels
+from effnet.data.mixing import Mix
 from effnet.errors import DataError
 from effnet.imaging.decode import decode
 from effnet.imaging.preprocess import Preprocess
 
 PREPROCESS = Preprocess(8, 0.8)
-ALL_ON = AugmentConfig(flip=True, crop_padding=2, rand_augment_ops=2, rand_augment_magnitude=15.0)
-ALL_OFF = AugmentConfig(flip=False, crop_padding=0, rand_augment_ops=0)
+ALL_ON = AugmentConfig(flip=True, crop_padding=2, policy="rand", rand_magnitude=15.0)
+ALL_OFF = AugmentConfig(flip=False, crop_padding=0)
 
 
 def noise(index: int) -> Image.Image:
@@ -53,7 +55,7 @@ def numbered(count: int, side: int = 10) -> Pixels:
 def loader(
     config: AugmentConfig = ALL_ON, *, count: int = 20, batch_size: int = 4, seed: int = 5
 ) -> TrainLoader:
-    return TrainLoader(numbered(count), Augment(config, PREPROCESS), batch_size, seed)
+    return TrainLoader(numbered(count), Augment(config, PREPROCESS), Mix(config, count), batch_size, seed)
 
 
 def by_position(loader: TrainLoader, epoch: int) -> dict[int, Tensor]:
@@ -158,6 +160,23 @@ def test_an_epoch_is_the_same_whatever_was_asked_before() -> None:
         assert torch.equal(labels, same)
 
 
+@pytest.mark.parametrize("start", [1, 3, 5])
+def test_an_epoch_started_in_the_middle_gives_the_same_batches(start: int) -> None:
+    config = replace(ALL_ON, resized_crop=0.3, policy="trivial", erasing=0.5, mixup=0.4, cutmix=1.0)
+    whole = list(loader(config).epoch(2))[start:]
+    for (images, labels), (again, same) in zip(whole, loader(config).epoch(2, start=start), strict=True):
+        assert torch.equal(images, again)
+        assert torch.equal(labels, same)
+
+
+def test_mixed_batches_have_probabilities_as_labels() -> None:
+    config = AugmentConfig(mixup=1.0, cutmix=1.0)
+    for images, labels in loader(config).epoch(0):
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert (labels.shape, labels.dtype) == ((4, 20), torch.float32)
+        assert torch.allclose(labels.sum(1), torch.ones(4))
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 10, 20])
 def test_an_image_looks_the_same_in_a_batch_of_any_size(batch_size: int) -> None:
     one, other = by_position(loader(batch_size=4), 2), by_position(loader(batch_size=batch_size), 2)
@@ -166,14 +185,14 @@ def test_an_image_looks_the_same_in_a_batch_of_any_size(batch_size: int) -> None
         assert torch.allclose(image, one[position], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("config", [ALL_ON, AugmentConfig(crop_padding=2), AugmentConfig(rand_augment_ops=1)])
+@pytest.mark.parametrize("config", [ALL_ON, AugmentConfig(crop_padding=2), AugmentConfig(policy="rand")])
 def test_an_image_looks_different_in_each_epoch(config: AugmentConfig) -> None:
     first, second = by_position(loader(config), 0), by_position(loader(config), 1)
     assert sum(not torch.equal(first[position], second[position]) for position in range(20)) > 10
 
 
 def test_labels_stay_with_their_images() -> None:
-    whole = TrainLoader(numbered(20, side=8), Augment(ALL_OFF, PREPROCESS), 4, 0)
+    whole = TrainLoader(numbered(20, side=8), Augment(ALL_OFF, PREPROCESS), Mix(ALL_OFF, 20), 4, 0)
     for position, image in by_position(whole, 1).items():
         expected = PREPROCESS.normalise(whole.pixels.images[position].float() / 255)
         assert torch.equal(image, expected)

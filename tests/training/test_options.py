@@ -11,6 +11,7 @@ from torch import Tensor
 
 from effnet.data.augment import Augment
 from effnet.data.loaders import BalancedLoader, TrainLoader, balanced_order
+from effnet.data.mixing import Mix
 from effnet.training.duration import limit
 from effnet.training.loop import Trainer, is_stuck
 from effnet.training.reporter import EpochRecord
@@ -90,7 +91,8 @@ def unequal() -> TrainLoader:
     kept = torch.cat([kept[pixels.labels[kept] == 0], kept[pixels.labels[kept] == 1][:3]])
     few = replace(pixels, images=pixels.images[kept], labels=pixels.labels[kept], names=("",) * len(kept))
     config = tiny()
-    return BalancedLoader(few, Augment(config.augment, build_preprocess(config, build_spec(config))), 8, 0)
+    augment = Augment(config.augment, build_preprocess(config, build_spec(config)))
+    return BalancedLoader(few, augment, Mix(config.augment, 10), 8, 0)
 
 
 def test_weights_are_inverse_to_the_number_of_images() -> None:

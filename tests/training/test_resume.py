@@ -114,6 +114,16 @@ def test_every_optimizer_resumes_exactly(name: str, tmp_path: Path) -> None:
     assert_same_run(tmp_path / "halves", tmp_path / "whole")
 
 
+def test_mixed_and_augmented_batches_resume_exactly(tmp_path: Path) -> None:
+    everything = {"resized_crop": 0.5, "policy": "trivial", "erasing": 0.5, "mixup": 0.4, "cutmix": 1.0}
+    settings = SETTINGS | {"epochs": 2, "phi": -8.0, "augment": everything}
+    effnet.train("digits", out=tmp_path / "whole", **settings)
+    with pytest.raises(StopError):
+        effnet.train("digits", out=tmp_path / "halves", reporter=StopAfter(1), **settings)
+    effnet.resume(tmp_path / "halves")
+    assert_same_run(tmp_path / "halves", tmp_path / "whole")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_and_exits_with_a_stated_code(number: int, code: int, tmp_path: Path) -> None:
     process = start(tmp_path)

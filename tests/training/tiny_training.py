@@ -11,6 +11,7 @@ from effnet.config import TrainConfig
 from effnet.data.augment import Augment
 from effnet.data.datasets import open_digits
 from effnet.data.loaders import EvalLoader, Pixels, TrainLoader, read_pixels
+from effnet.data.mixing import Mix
 from effnet.network.model import ConvNet
 from effnet.training.loop import Best, Trainer, Weights
 from effnet.training.reporter import EpochRecord, StepRecord
@@ -43,12 +44,11 @@ def digits(first: int, last: int) -> Pixels:
 def trainer(config: TrainConfig, num_images: int = 160) -> Trainer:
     spec = build_spec(config)
     preprocess = build_preprocess(config, spec)
+    augment, mix = Augment(config.augment, preprocess), Mix(config.augment, 10)
     torch.manual_seed(config.seed)
     return Trainer(
         ConvNet(spec, 10),
-        TrainLoader(
-            digits(0, num_images), Augment(config.augment, preprocess), config.batch_size, config.seed
-        ),
+        TrainLoader(digits(0, num_images), augment, mix, config.batch_size, config.seed),
         EvalLoader(digits(1600, 1700), preprocess, 64),
         config,
     )

@@ -51,7 +51,7 @@ def is_recipe(what: str) -> bool:
         return True
     if what in NETWORKS or what.endswith(".json"):
         return False
-    from effnet.config import recipe_names
+    from effnet.recipe import recipe_names
 
     return what in recipe_names()
 
@@ -60,7 +60,7 @@ def get_known(what: str) -> NetSpec:
     """Look up a network; the error for an unknown name lists recipes too."""
     if what in NETWORKS or what.endswith(".json"):
         return get_spec(what)
-    from effnet.config import recipe_names
+    from effnet.recipe import recipe_names
 
     known = unknown_name("network or recipe", what, [*NETWORKS, *recipe_names()])
     raise UsageError(f"{known}; or a .json, .safetensors or .toml file")
@@ -68,7 +68,7 @@ def get_known(what: str) -> NetSpec:
 
 def show_all(form: ShowForm) -> None:
     """List the networks and the recipes."""
-    from effnet.config import recipe_names
+    from effnet.recipe import recipe_names
 
     rows = [(spec, count_classes(form.classes, spec)) for spec in NETWORKS.values()]
     if form.json:
@@ -133,13 +133,13 @@ def print_spec(spec: NetSpec, num_classes: int) -> None:
 
 def show_recipe(form: ShowForm) -> None:
     """Show a recipe: its text, or all its values as JSON."""
-    from effnet import config
+    from effnet import config, recipe
 
     assert form.what is not None  # `run` got here by it
     if form.json:
         print_json(config.to_dict(config.load_recipe(form.what)))
     else:
-        console().print(config.recipe_text(form.what), markup=False, end="")
+        console().print(recipe.recipe_text(form.what), markup=False, end="")
 
 
 def show_model(header: ModelHeader, form: ShowForm) -> None:

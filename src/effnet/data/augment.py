@@ -1,4 +1,8 @@
-"""Augment a batch on the device: crop, flip, RandAugment, normalise. Each image follows its own draws."""
+"""Augment a batch on the device: crop, flip, policy, normalise, erase. Each image follows its own draws."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -6,24 +10,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effnet.config import AugmentConfig
+from effnet.data.boxes import random_erasing, resized_crop
 from effnet.imaging.preprocess import Preprocess
 
-_CROP_DRAWS = 2
-_FLIP_DRAWS = 1
-_OPERATION_DRAWS = 2
+
+@dataclass(frozen=True)
+class Stage:
+    """One change to a batch, and how many random numbers it uses for each image."""
+
+    num_draws: int
+    apply: Callable[[Tensor, Tensor], Tensor]
+    """From `images (N, C, H, W)` and `draws (N, num_draws)` on the CPU."""
 
 
 class Augment:
     """From stored pixels and draws to the network's input."""
 
     def __init__(self, config: AugmentConfig, preprocess: Preprocess) -> None:
-        self.config = config
-        self.preprocess = preprocess
+        self.stages = (
+            _cropping(config, preprocess.resolution),
+            Stage(1, random_flip if config.flip else _leave),
+            Stage(0, lambda pixels, _: pixels.float() / 255.0),
+            _policy(config, preprocess),
+            Stage(0, lambda images, _: preprocess.normalise(images)),
+            _erasing(config),
+        )
 
     @property
     def num_draws(self) -> int:
         """Random numbers that each image uses."""
-        return _CROP_DRAWS + _FLIP_DRAWS + _OPERATION_DRAWS * self.config.rand_augment_ops
+        return sum(stage.num_draws for stage in self.stages)
 
     def __call__(self, pixels: Tensor, draws: NDArray[np.float64]) -> Tensor:
         """Augment and normalise.
@@ -36,23 +52,37 @@ class Augment:
             `(N, C, resolution, resolution)` float32.
 
         """
-        uniform = torch.from_numpy(draws)
-        crops, flips = uniform[:, :_CROP_DRAWS], uniform[:, _CROP_DRAWS]
-        pixels = random_crop(pixels, crops, self.preprocess.resolution, self.config.crop_padding)
-        if self.config.flip:
-            pixels = random_flip(pixels, flips)
-        images = pixels.float() / 255.0
-        if self.config.rand_augment_ops:
-            images = self._rand_augment(images, uniform[:, _CROP_DRAWS + _FLIP_DRAWS :])
-        normalised: Tensor = self.preprocess.normalise(images)
-        return normalised
+        images = pixels
+        parts = torch.split(torch.from_numpy(draws), [stage.num_draws for stage in self.stages], dim=1)
+        for stage, part in zip(self.stages, parts, strict=True):
+            images = stage.apply(images, part)
+        return images
 
-    def _rand_augment(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Fill what is uncovered with the mean: zero after normalisation, like a convolution's padding."""
-        from effnet.data.rand_augment import rand_augment
 
-        fill = images.new_tensor(self.preprocess.mean)
-        return rand_augment(images, draws, self.config.rand_augment_magnitude, fill)
+def _leave(images: Tensor, draws: Tensor) -> Tensor:
+    return images
+
+
+def _cropping(config: AugmentConfig, size: int) -> Stage:
+    if config.resized_crop:
+        return Stage(4, partial(resized_crop, size=size, min_area=config.resized_crop))
+    return Stage(2, partial(random_crop, size=size, padding=config.crop_padding))
+
+
+def _policy(config: AugmentConfig, preprocess: Preprocess) -> Stage:
+    """Fill what is uncovered with the mean: zero after normalisation, like a convolution's padding."""
+    if config.policy == "none":
+        return Stage(0, _leave)
+    from effnet.data.policies import POLICIES, apply_policy
+
+    policy = POLICIES[config.policy](config, preprocess.resolution)
+    return Stage(policy.num_draws, partial(apply_policy, policy=policy, fill=torch.tensor(preprocess.mean)))
+
+
+def _erasing(config: AugmentConfig) -> Stage:
+    if not config.erasing:
+        return Stage(0, _leave)
+    return Stage(6, partial(random_erasing, probability=config.erasing))
 
 
 def random_crop(pixels: Tensor, draws: Tensor, size: int, padding: int) -> Tensor:
@@ -89,6 +119,6 @@ def reflect(index: Tensor, side: int) -> Tensor:
 
 
 def random_flip(pixels: Tensor, draws: Tensor) -> Tensor:
-    """Mirror the images `(N, C, H, W)` whose draw `(N,)` is below one half."""
-    flips = (draws < 0.5).to(pixels.device)[:, None, None, None]
+    """Mirror the images `(N, C, H, W)` whose draw `(N, 1)` is below one half."""
+    flips = (draws < 0.5).to(pixels.device)[:, :, None, None]
     return torch.where(flips, pixels.flip(-1), pixels)

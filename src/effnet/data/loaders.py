@@ -12,12 +12,13 @@ from torch import Tensor
 
 from effnet.data.augment import Augment
 from effnet.data.datasets import Samples
-from effnet.data.randomness import permutation, uniform
+from effnet.data.mixing import Mix
+from effnet.data.randomness import batch_draw, permutation, uniform
 from effnet.errors import DataError
 from effnet.imaging.preprocess import Preprocess
 
 Batch = tuple[Tensor, Tensor]
-"""`images (N, C, H, W)` float, normalised, and `labels (N,)` int64."""
+"""`images (N, C, H, W)` float, normalised, and `labels (N,)` int64, or `(N, K)` probabilities."""
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,12 @@ def _check_broken(broken: tuple[str, ...], total: int, max_broken: float) -> Non
 
 
 class TrainLoader:
-    """Batches of an epoch: order and augmentation are functions of (seed, epoch, image index)."""
+    """Batches of an epoch: order, augmentation and mixing are functions of (seed, epoch, image index)."""
 
-    def __init__(self, pixels: Pixels, augment: Augment, batch_size: int, seed: int) -> None:
+    def __init__(self, pixels: Pixels, augment: Augment, mix: Mix, batch_size: int, seed: int) -> None:
         self.pixels = pixels
         self.augment = augment
+        self.mix = mix
         self.batch_size = min(batch_size, len(pixels))
         self.seed = seed
 
@@ -123,7 +125,8 @@ class TrainLoader:
         order = self.order(epoch)
         for step in range(start, self.num_steps):
             part = slice(step * self.batch_size, (step + 1) * self.batch_size)
-            yield self._batch(epoch, order[part], self.keys(order)[part])
+            draw = batch_draw(self.seed, epoch, step)
+            yield self._batch(epoch, order[part], self.keys(order)[part], draw)
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the images of an epoch in their order, `(N,)` indices."""
@@ -138,11 +141,13 @@ class TrainLoader:
         counts = torch.bincount(self.pixels.labels)
         return counts.sum() / (len(counts) * counts.clamp(min=1))
 
-    def _batch(self, epoch: int, index: NDArray[np.int64], keys: NDArray[np.int64]) -> Batch:
+    def _batch(self, epoch: int, index: NDArray[np.int64], keys: NDArray[np.int64], draw: float) -> Batch:
         rows = torch.from_numpy(index).to(self.pixels.images.device)
-        draws = uniform(self.seed, epoch, keys, self.augment.num_draws)
-        images = self.augment(self.pixels.images[rows], draws)
-        return images.contiguous(memory_format=torch.channels_last), self.pixels.labels[rows]
+        own = self.augment.num_draws
+        draws = uniform(self.seed, epoch, keys, own + self.mix.num_draws)
+        images = self.augment(self.pixels.images[rows], draws[:, :own])
+        images, labels = self.mix(images, self.pixels.labels[rows], draws[:, own:], draw)
+        return images.contiguous(memory_format=torch.channels_last), labels
 
 
 class BalancedLoader(TrainLoader):

@@ -37,6 +37,11 @@ def permutation(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.argsort(draws, kind="stable")
 
 
+def batch_draw(seed: int, epoch: int, batch: int) -> float:
+    """Return the one random number from [0, 1) of a batch, counted from the start of its epoch."""
+    return float(uniform(seed ^ 0xBA7C4, epoch, np.array([batch]), 1)[0, 0])
+
+
 def step_seed(seed: int, step: int) -> int:
     """Return the seed for what torch draws inside an optimizer step: dropout and drop-path."""
     return int(_hash(_hash(_as_words(seed)) ^ np.uint64(step))[0] >> np.uint64(1))

@@ -197,6 +197,11 @@ def is_stuck(records: Sequence[EpochRecord], patience: int | None) -> bool:
     return max(tops[-patience:]) <= max(tops[:-patience])
 
 
+def likeliest(labels: Tensor) -> Tensor:
+    """Return class indices `(N,)` of labels that are indices `(N,)` or probabilities `(N, K)`."""
+    return labels if labels.ndim == 1 else labels.argmax(1)
+
+
 def copy_weights(network: nn.Module) -> Weights:
     """Copy parameters and buffers to the CPU, under the names they have in the plain network."""
     module = network.module if isinstance(network, AveragedModel) else network
@@ -216,9 +221,9 @@ class Meter:
         self.reported = perf_counter()
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: `loss ()`, `logits (N, K)`, `labels (N,)`."""
+        """Take in a batch: `loss ()`, `logits (N, K)`, `labels (N,)` or `(N, K)`."""
         self.losses.append(loss)
-        self.hits.append((logits.argmax(1) == labels).float().mean())
+        self.hits.append((logits.argmax(1) == likeliest(labels)).float().mean())
 
     @property
     def is_due(self) -> bool:

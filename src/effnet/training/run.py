@@ -12,6 +12,7 @@ from effnet.config import TrainConfig
 from effnet.data.augment import Augment
 from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import LOADERS, EvalLoader, Pixels, read_pixels
+from effnet.data.mixing import Mix
 from effnet.data.splits import Splits, split
 from effnet.device import pick_device, to_device
 from effnet.errors import DataError
@@ -150,9 +151,11 @@ def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
     train_pixels = read(parts.splits.train, "train", parts, reporter).to(device)
     val_pixels = read(parts.splits.val, "val", parts, reporter).to(device)
     build_loader = LOADERS[config.data.balance]
-    loader = build_loader(train_pixels, Augment(config.augment, preprocess), config.batch_size, config.seed)
+    num_classes = len(parts.dataset.class_names)
+    augment, mix = Augment(config.augment, preprocess), Mix(config.augment, num_classes)
+    loader = build_loader(train_pixels, augment, mix, config.batch_size, config.seed)
     torch.manual_seed(config.seed)
-    network = to_device(ConvNet(parts.spec, len(parts.dataset.class_names)), device)
+    network = to_device(ConvNet(parts.spec, num_classes), device)
     return Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
 
 

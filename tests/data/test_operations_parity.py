@@ -11,16 +11,14 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
 import peers  # noqa: F401 - lets torchvision import beside a torch it was not built for
-from effnet.data.rand_augment import (
-    MAX_BLEND,
-    MAX_ROTATION,
-    MAX_SHEAR,
-    MAX_TRANSLATION,
-    OPERATIONS,
-    apply_operations,
-)
+from effnet.data.operations import OPERATIONS, apply_operations
+from effnet.data.policies import AUTO_SPACE
 
 FILL = torch.tensor([0.5, 0.4, 0.3])
+MAX_BLEND = AUTO_SPACE["color"]
+MAX_ROTATION = AUTO_SPACE["rotate"]
+MAX_SHEAR = AUTO_SPACE["shear_x"]
+MAX_TRANSLATION = AUTO_SPACE["translate_x"]
 LEVELS = (0.1, 0.2, 0.3, 0.5, 0.8, 1.0)
 
 
@@ -42,9 +40,10 @@ def photos() -> Tensor:
 
 
 def ours(name: str, pixels: Tensor, amount: float) -> Tensor:
-    """Return the result on the scale from 0 to 255."""
+    """Return the result on the scale from 0 to 255, at a signed share of the greatest strength."""
     choice = torch.full((len(pixels),), OPERATIONS.index(name))
-    images = apply_operations(pixels / 255, choice, torch.full((len(pixels),), amount), FILL)
+    strength = torch.full((len(pixels),), amount * AUTO_SPACE[name])
+    images = apply_operations(pixels / 255, choice, strength, FILL)
     return images * 255
 
 
@@ -63,6 +62,10 @@ def test_equalize_is_theirs_to_the_last_bit(functional: Any) -> None:
     assert (
         largest_difference(ours("equalize", photos(), 0.5), with_pillow(ImageOps.equalize, photos())) < 1e-3
     )
+
+
+def test_invert_is_theirs(functional: Any) -> None:
+    assert largest_difference(ours("invert", photos(), 0.0), functional.invert(photos())) < 1e-3
 
 
 def test_autocontrast_is_theirs_up_to_rounding(functional: Any) -> None:
@@ -112,8 +115,8 @@ def test_blends_are_theirs_up_to_rounding(functional: Any, name: str, level: flo
 
 def covered(name: str, amount: float) -> Tensor:
     """Return where only the image is seen and nothing of the fill, `(24, 24)`."""
-    choice = torch.tensor([OPERATIONS.index(name)])
-    seen = apply_operations(torch.ones(1, 1, 24, 24), choice, torch.tensor([amount]), torch.zeros(1))
+    choice, strength = torch.tensor([OPERATIONS.index(name)]), torch.tensor([amount * AUTO_SPACE[name]])
+    seen = apply_operations(torch.ones(1, 1, 24, 24), choice, strength, torch.zeros(1))
     return seen[0, 0] > 1 - 1e-4
 
 

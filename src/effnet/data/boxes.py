@@ -1,0 +1,120 @@
+"""Rectangles drawn for each image: cut out and enlarged (resized crop), or filled with noise (erasing)."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+CROP_ASPECTS = (3 / 4, 4 / 3)
+ERASED_AREAS = (0.02, 1 / 3)
+ERASED_ASPECTS = (0.3, 1 / 0.3)
+_LOW_32 = 0xFFFFFFFF
+
+
+def random_sizes(
+    draws: Tensor, areas: tuple[float, float], aspects: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    """Draw rectangles that fit into a square: the area evenly, the aspect ratio evenly in its logarithm.
+
+    Usual code draws again when a rectangle does not fit, which makes large ones rare. Here the range of the
+    aspect ratio is narrowed to what fits, so that the area is as uniform as it says.
+
+    Args:
+        draws: `(N, 2)`, uniform in [0, 1): area and aspect ratio.
+        areas: smallest and largest area, as shares of the square, above 0 and at most 1.
+        aspects: smallest and largest width / height.
+
+    Returns:
+        Heights and widths, `(N,)` each, as shares of the side.
+
+    """
+    area = areas[0] + draws[:, 0] * (areas[1] - areas[0])
+    low, high = area.clamp(min=aspects[0]), (1 / area).clamp(max=aspects[1])  # a side is at most 1
+    aspect = low * (high / low) ** draws[:, 1]
+    return (area / aspect).sqrt().clamp(max=1.0), (area * aspect).sqrt().clamp(max=1.0)
+
+
+def resized_crop(pixels: Tensor, draws: Tensor, size: int, min_area: float) -> Tensor:
+    """Cut a rectangle out of each image and resize it to `size`² (Szegedy et al. 2015).
+
+    One bilinear resampling with a grid of its own for each image, between the stored pixels and without a
+    filter against aliasing: stored images have the side `size` / crop, so that a rectangle is hardly ever
+    larger than the result, and then by no more than that factor. Sides are not rounded to whole pixels.
+
+    Args:
+        pixels: `(N, C, S, S)` uint8.
+        draws: `(N, 4)`, uniform in [0, 1): area, aspect ratio, row and column.
+        size: side of the result in pixels.
+        min_area: smallest area, as a share of the image; the largest is 1.
+
+    Returns:
+        `(N, C, size, size)` uint8.
+
+    """
+    height, width = random_sizes(draws[:, :2], (min_area, 1.0), CROP_ASPECTS)
+    top, left = draws[:, 2] * (1 - height), draws[:, 3] * (1 - width)
+    zero = torch.zeros_like(top)
+    # From output to input, both [-1, 1] wide: the middle of the rectangle is at 2 · left + width - 1.
+    rows = [width, zero, 2 * left + width - 1, zero, height, 2 * top + height - 1]
+    matrices = torch.stack(rows, 1).view(-1, 2, 3).float().to(pixels.device)
+    grid = F.affine_grid(matrices, [*pixels.shape[:2], size, size], align_corners=False)
+    cut = F.grid_sample(pixels.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return cut.round().to(torch.uint8)
+
+
+def random_erasing(images: Tensor, draws: Tensor, probability: float) -> Tensor:
+    """Fill a rectangle of some images with normal noise (Zhong et al. 2020; "pixel" mode in timm).
+
+    Args:
+        images: `(N, C, S, S)` float, normalised.
+        draws: `(N, 6)`, uniform in [0, 1): whether, area, aspect ratio, row, column, key of the noise.
+        probability: share of the images that lose a rectangle.
+
+    Returns:
+        `(N, C, S, S)`.
+
+    """
+    members = torch.nonzero(draws[:, 0] < probability)[:, 0]  # known on the CPU: no wait for the device
+    drawn, rows = draws[members], members.to(images.device)
+    inside = box_mask(erased_boxes(drawn[:, 1:5], images.shape[-1]), images)
+    noise = normal_noise((drawn[:, 5] * 2**32).long(), images)
+    return images.index_copy(0, rows, torch.where(inside, noise, images[rows]))
+
+
+def erased_boxes(draws: Tensor, side: int) -> Tensor:
+    """Draw rectangles in whole pixels by `draws (N, 4)`; return `(N, 4)`: top, left, bottom, right."""
+    sizes = torch.stack(random_sizes(draws[:, :2], ERASED_AREAS, ERASED_ASPECTS), 1)  # (N, 2)
+    sizes = (sizes * side).round().clamp(min=1)
+    corners = (draws[:, 2:] * (side - sizes + 1)).floor()
+    return torch.cat([corners, corners + sizes], 1).long()
+
+
+def box_mask(boxes: Tensor, images: Tensor) -> Tensor:
+    """Mark the pixels of `boxes (N, 4)`: top, left, bottom, right, the last two outside: `(N, 1, H, W)`."""
+    top, left, bottom, right = boxes.to(images.device).view(-1, 4, 1).unbind(1)  # (N, 1) each
+    row = torch.arange(images.shape[-2], device=images.device)
+    column = torch.arange(images.shape[-1], device=images.device)
+    rows, columns = (row >= top) & (row < bottom), (column >= left) & (column < right)
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+
+def normal_noise(keys: Tensor, like: Tensor) -> Tensor:
+    """Return standard normal numbers `(N, C, H, W)` that depend on an image's key alone.
+
+    Args:
+        keys: `(N,)` from 0 to 2³² - 1, one for each image.
+        like: `(any, C, H, W)`, gives shape, type and device.
+
+    """
+    place = torch.arange(like[0].numel(), device=like.device)
+    word = _hash(_hash(place) ^ keys.to(like.device)[:, None])
+    # 23 bits and a half fill float32 without rounding, so that neither end is infinite.
+    uniform = ((word >> 9).to(torch.float32) + 0.5) * 2.0**-22 - 1.0  # in (-1, 1)
+    normal = torch.erfinv(uniform) * 2**0.5
+    return normal.to(like.dtype).view(-1, *like.shape[1:])
+
+
+def _hash(word: Tensor) -> Tensor:
+    """Mix 32-bit words held in int64: "lowbias32" of Wellons, found by search for the least bias."""
+    word = ((word ^ (word >> 16)) * 0x7FEB352D) & _LOW_32
+    word = ((word ^ (word >> 15)) * 0x846CA68B) & _LOW_32
+    return word ^ (word >> 16)
