@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.classifier import load as load
+    from effnet.evaluation.html import write_report as write_report
     from effnet.network.model import create_model as create_model
     from effnet.spec.cost import cost as cost
     from effnet.spec.families import get_spec as get_spec
@@ -30,6 +31,7 @@ _PUBLIC = {
     "train": "effnet.training.run",
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
+    "write_report": "effnet.evaluation.html",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "resume",
     "scale",
     "train",
+    "write_report",
 ]
 
 

@@ -1,10 +1,12 @@
-"""Which device to compute on."""
+"""Which device to compute on, and what machine and versions it is part of."""
 
-from typing import TypeVar
+import platform
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from effnet import __version__
 from effnet.errors import UsageError
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -37,3 +39,17 @@ def to_device(network: Network, device: torch.device) -> Network:
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return network
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Say what machine and versions a result was made with."""
+    accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "effnet": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device.type,
+        "accelerator": accelerator,
+        "threads": torch.get_num_threads(),
+    }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
 from torch import Tensor, nn
 
-from effnet.evaluation.metrics import Evaluation, predict_logits, summarise, top1_and_loss
+from effnet.evaluation.metrics import Evaluation, predict_logits, summarise, top1_and_loss, wilson_interval
 
 NUM_CLASSES, NUM_IMAGES, ABSENT = 12, 400, 7
 CLASS_NAMES = tuple(f"Klasse {index}" for index in range(NUM_CLASSES))
@@ -135,6 +135,52 @@ def test_the_summary_is_the_result_without_the_classes() -> None:
     summary = result.summary()
     assert json.loads(json.dumps(summary)) == summary
     assert summary.keys() == result.to_dict().keys() - {"classes", "confusion", "skipped"}
+
+
+def test_answers_are_what_the_numbers_came_from() -> None:
+    answers = evaluation().answers
+    assert np.allclose(answers.probs, probabilities(), atol=1e-6)
+    assert np.array_equal(answers.labels, example()[1].numpy())
+    assert np.array_equal(answers.confidence, answers.probs.max(1))
+    assert answers.correct.mean() == pytest.approx(evaluation().top1)
+
+
+def test_answers_carry_the_names_of_the_images() -> None:
+    logits, labels = torch.eye(2), torch.tensor([0, 1])
+    assert summarise(logits, labels, ("a", "b"), "val", ("x.png", "y.png")).answers.names == (
+        "x.png", "y.png",
+    )  # fmt: skip
+    assert summarise(logits, labels, ("a", "b"), "val").answers.names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("successes", "total", "low", "high"),
+    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+)
+def test_wilson_interval_is_that_of_newcombe(successes: int, total: int, low: float, high: float) -> None:
+    """Newcombe, Two-Sided Confidence Intervals for the Single Proportion, 1998, table I, method 3."""
+    assert wilson_interval(successes, total) == pytest.approx((low, high), abs=5e-5)
+
+
+@pytest.mark.parametrize(("successes", "total"), [(0, 1), (1, 1), (351, 359), (9_999, 10_000), (500, 500)])
+def test_wilson_interval_is_that_of_scipy(successes: int, total: int) -> None:
+    from scipy.stats import binomtest
+
+    expected = binomtest(successes, total).proportion_ci(method="wilson")
+    assert wilson_interval(successes, total) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_interval_surrounds_the_accuracy() -> None:
+    low, high = evaluation().interval
+    assert low < evaluation().top1 < high
+
+
+@pytest.mark.parametrize(
+    ("split", "has_caution"), [("test", False), ("val", True), ("train", True), ("all", True)]
+)
+def test_only_the_test_part_comes_without_a_caution(split: str, has_caution: bool) -> None:
+    result = summarise(torch.eye(2), torch.tensor([0, 1]), ("a", "b"), split)
+    assert (result.caution is not None) is has_caution
 
 
 def batches(*sizes: int) -> list[tuple[Tensor, Tensor]]:

@@ -1,11 +1,11 @@
 """`effnet evaluate`: a model file on a data set."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
 
 from effnet.cli.output import console, print_json, table
@@ -13,8 +13,11 @@ from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
 from effnet.cli.train import MAX_LISTED_CLASSES, print_evaluation
 from effnet.data.datasets import open_dataset
+from effnet.errors import UsageError
 from effnet.evaluation.classifier import load
+from effnet.evaluation.html import write_report
 from effnet.evaluation.metrics import Evaluation
+from effnet.evaluation.mistakes import frequent_confusions
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class EvaluateForm:
     """Part to measure on; by default the images that training never saw."""
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, mps."""
+    report: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Write report.html, a page that needs nothing else, and its pictures into this folder."""
     json: bool = False
     """Print one JSON object."""
 
@@ -36,6 +41,8 @@ class EvaluateForm:
 def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(EvaluateForm, "evaluate", args)
+    if form.report is not None and form.report.exists() and not form.report.is_dir():
+        raise UsageError(f"--report {form.report}: is a file; it takes a folder")
     classifier = load(form.model, device=form.device)
     dataset = open_dataset(form.data)
     with TerminalReporter(quiet=form.json) as reporter:
@@ -44,11 +51,22 @@ def run(args: Sequence[str]) -> None:
         )
     for problem in evaluation.broken:
         reporter.message(f"skipped: {problem}")
-    if form.json:
+    show_result(evaluation, form.json)
+    if form.report is not None:
+        command = shlex.join(["effnet", "evaluate", *args])
+        path = write_report(evaluation, form.report, classifier=classifier, data=dataset, command=command)
+        reporter.message(f"report: {path}")
+
+
+def show_result(evaluation: Evaluation, as_json: bool) -> None:
+    """Print the result for a program or a person."""
+    if as_json:
         print_json(evaluation.to_dict())
         return
     print_evaluation(evaluation)
     print_confusion(evaluation)
+    if evaluation.caution is not None:
+        console().print(f"\nnote: {evaluation.caution}")
 
 
 def print_confusion(evaluation: Evaluation) -> None:
@@ -61,10 +79,7 @@ def print_confusion(evaluation: Evaluation) -> None:
             matrix.add_row(name, *(str(number) if number else "·" for number in row))
         out.print("", matrix)
         return
-    wrong = evaluation.confusion * (1 - np.eye(len(names), dtype=np.int64))
     made = table("most frequent confusions", ["true", "predicted", "images"], left=2)
-    for flat in np.argsort(-wrong, axis=None, kind="stable")[:MAX_LISTED_CLASSES]:
-        row, column = divmod(int(flat), len(names))
-        if wrong[row, column]:
-            made.add_row(names[row], names[column], str(wrong[row, column]))
+    for pair in frequent_confusions(evaluation, MAX_LISTED_CLASSES):
+        made.add_row(pair.truth, pair.predicted, str(pair.count))
     out.print("", made)

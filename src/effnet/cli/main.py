@@ -22,6 +22,7 @@ INSTALL = {
     "kornia": "train",
     "sklearn": "train",
     "matplotlib": "train",
+    "jinja2": "train",
 }
 
 

@@ -142,9 +142,11 @@ def print_summary(result: TrainResult) -> None:
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print the totals, and the table of classes when it fits."""
     out = console()
+    low, high = evaluation.interval
     out.print(
-        f"\n[bold]{evaluation.split}: {evaluation.top1:.2%} of {evaluation.num_images:,} images right, "
-        f"{evaluation.num_errors:,} errors[/]; top-5 {evaluation.top5:.2%}, loss {evaluation.loss:.4f}"
+        f"\n[bold]{evaluation.split}: {evaluation.top1:.2%} (95% interval {100 * low:.1f}–{100 * high:.1f}) "
+        f"of {evaluation.num_images:,} images right, {evaluation.num_errors:,} errors[/]; "
+        f"top-5 {evaluation.top5:.2%}, loss {evaluation.loss:.4f}, calibration error {evaluation.ece:.1%}"
     )
     if len(evaluation.classes) > MAX_LISTED_CLASSES:
         out.print(f"the {MAX_LISTED_CLASSES} of {len(evaluation.classes)} classes with the lowest F1:")

@@ -39,12 +39,18 @@ class Prediction:
 
 
 class Classifier:
-    """A network with all that its model file says: preprocessing, class names, training record."""
+    """A network with all that its model file says: preprocessing, class names, training record.
 
-    def __init__(self, header: ModelHeader, network: ConvNet, device: torch.device) -> None:
+    `path` is the model file it came from, None while there is none.
+    """
+
+    def __init__(
+        self, header: ModelHeader, network: ConvNet, device: torch.device, path: Path | None = None
+    ) -> None:
         self.header = header
         self.network = to_device(network, device).eval()
         self.device = device
+        self.path = path
 
     def predict(self, images: ImageLike | Sequence[ImageLike], *, top: int = 5) -> list[Prediction]:
         """Classify images.
@@ -116,7 +122,7 @@ class Classifier:
         )
         batches = EvalLoader(pixels.to(self.device), preprocess, BATCH_SIZE)
         logits, labels = predict_logits(self.network, batches)
-        result = summarise(logits, labels, self.header.class_names, part)
+        result = summarise(logits, labels, self.header.class_names, part, pixels.names)
         return replace(result, broken=pixels.broken)
 
     def _part(self, dataset: DataSet, split: str | None) -> tuple[str, Samples]:
@@ -178,4 +184,4 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
         raise ModelFileError(
             f"{path}: the weights do not fit the network {header.spec.name}: {error}"
         ) from error
-    return Classifier(header, network, pick_device(device))
+    return Classifier(header, network, pick_device(device), Path(path))

@@ -1,5 +1,6 @@
-"""Numbers of a classifier: top-1, top-5, loss, per class, confusion matrix."""
+"""Numbers of a classifier: top-1, top-5, loss, calibration error, per class, confusion matrix."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from effnet.evaluation.calibration import calibration_error, reliability
+
+Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie within ± Z95
+
+CAUTIONS = {
+    "train": "these images are what the network learned from; on new images expect a lower accuracy",
+    "val": "these images also chose the epoch; on new images expect a slightly lower accuracy",
+    "all": "these are all images of the data set; if the network learned from some of them, "
+    "expect a lower accuracy on new ones",
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +32,30 @@ class ClassResult:
     recall: float
     f1: float
     support: int
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a network says of each image."""
+
+    names: tuple[str, ...]
+    """Name of each image in its data set."""
+    labels: NDArray[np.int64]
+    """True class, `(N,)`."""
+    predicted: NDArray[np.int64]
+    """Most probable class, `(N,)`."""
+    probs: NDArray[np.float32]
+    """`(N, K)`."""
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether the most probable class is right, `(N,)`."""
+        return np.equal(self.predicted, self.labels)
+
+    @property
+    def confidence(self) -> NDArray[np.float32]:
+        """Probability of the most probable class, `(N,)`."""
+        return self.probs[np.arange(len(self.probs)), self.predicted]
 
 
 @dataclass(frozen=True)
@@ -36,11 +72,25 @@ class Evaluation:
     """Share of images whose class is among the five most probable (all, with fewer classes)."""
     loss: float
     """Mean cross-entropy in nats."""
+    ece: float
+    """Expected calibration error, 0 to 1; see `calibration_error`."""
     classes: tuple[ClassResult, ...]
     confusion: NDArray[np.int64]
     """`(K, K)`: row is the true class, column the predicted one."""
+    answers: Answers
+    """What the numbers were computed from; not in `to_dict`."""
     broken: tuple[str, ...] = ()
     """One message per image that could not be read and was skipped."""
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the accuracy on images like these; see `wilson_interval`."""
+        return wilson_interval(self.num_images - self.num_errors, self.num_images)
+
+    @property
+    def caution(self) -> str | None:
+        """Why the numbers are too good, if the images were not kept for testing alone."""
+        return CAUTIONS.get(self.split)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -51,7 +101,7 @@ class Evaluation:
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers of the whole set, without those of each class."""
-        names = ("split", "num_images", "num_errors", "top1", "top5", "loss")
+        names = ("split", "num_images", "num_errors", "top1", "top5", "loss", "ece")
         return {name: getattr(self, name) for name in names}
 
 
@@ -76,25 +126,47 @@ def top1_and_loss(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     return top1, F.cross_entropy(logits, labels).item()
 
 
-def summarise(logits: Tensor, labels: Tensor, class_names: tuple[str, ...], split: str) -> Evaluation:
-    """Compute all metrics of `logits (N, K)` against `labels (N,)`."""
+def wilson_interval(successes: int, total: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a probability that showed `successes` times in `total` > 0 trials.
+
+    E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 1927. Unlike
+    p ± 1.96 √(p(1-p)/n) it stays within 0 and 1, and is no point when there are no errors.
+    """
+    share, penalty = successes / total, Z95**2 / total
+    middle = (share + penalty / 2) / (1 + penalty)
+    half = Z95 * math.sqrt((share * (1 - share) + penalty / 4) / total) / (1 + penalty)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def summarise(
+    logits: Tensor,
+    labels: Tensor,
+    class_names: tuple[str, ...],
+    split: str,
+    names: tuple[str, ...] | None = None,
+) -> Evaluation:
+    """Compute all metrics of `logits (N, K)` against `labels (N,)`; without `names` images are numbered."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-    predicted, indices = logits.argmax(1).numpy(), np.arange(len(class_names))
-    truth = labels.numpy()
+    truth, predicted = labels.numpy(), logits.argmax(1).numpy()
+    numbered = tuple(map(str, range(len(truth))))
+    answers = Answers(numbered if names is None else names, truth, predicted, logits.softmax(1).numpy())
+    indices = np.arange(len(class_names))
     scores = precision_recall_fscore_support(truth, predicted, labels=indices, zero_division=0.0)
     top1, loss = top1_and_loss(logits, labels)
     best = logits.topk(min(5, len(class_names)), dim=1).indices
     return Evaluation(
         split=split,
         num_images=len(truth),
-        num_errors=int((predicted != truth).sum()),
+        num_errors=int((~answers.correct).sum()),
         top1=top1,
         top5=(best == labels[:, None]).any(1).double().mean().item(),
         loss=loss,
+        ece=calibration_error(reliability(answers.confidence, answers.correct)),
         classes=tuple(
             ClassResult(name, float(p), float(r), float(f1), int(n))
             for name, p, r, f1, n in zip(class_names, *scores, strict=True)
         ),
         confusion=confusion_matrix(truth, predicted, labels=indices),
+        answers=answers,
     )

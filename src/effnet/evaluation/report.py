@@ -1,5 +1,6 @@
-"""Pictures of a run: curves, confusion matrix, a few held-out images with what the network says."""
+"""Pictures of a run: curves, confusion matrix, reliability, a few held-out images with their answers."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.splits import held_out
 from effnet.errors import DataError
+from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
 from effnet.files import write_bytes
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 NUM_EXAMPLES = 3
 MAX_NUMBERED_CLASSES = 25  # above, cells are too small for numbers
+MAX_TICKS = 125  # more class names do not fit beside each other
+MAX_NAME_LENGTH = 24
 BLUE, ORANGE, GREY = "#1f6fb4", "#d9730d", "#8a8a8a"
 
 
@@ -35,8 +39,10 @@ def new_figure(width: float, height: float, **layout: Any) -> tuple["Figure", An
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a PNG, whole or not at all."""
-    write_bytes(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))
+    """Write a PNG, whole or not at all; characters that the font lacks become boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        write_bytes(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))
 
 
 def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -66,24 +72,36 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     """Draw the confusion matrix; colours are shares of the true class, numbers are counts."""
-    names = [result.name for result in evaluation.classes]
+    from matplotlib.colors import PowerNorm
+
+    names = [shorten(result.name) for result in evaluation.classes]
     count = len(names)
-    side = min(20.0, max(4.5, 2.0 + 0.42 * count))
+    is_large = count > MAX_NUMBERED_CLASSES
+    side = min(12.0, max(4.2, 1.6 + 0.37 * count))
     figure, axis = new_figure(side + 1, side)
     shares = evaluation.confusion / np.maximum(evaluation.confusion.sum(1, keepdims=True), 1)
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    # Without numbers, rare confusions must be seen: the colour follows the square root.
+    image = axis.imshow(shares, cmap="Blues", norm=PowerNorm(0.5 if is_large else 1.0, vmin=0, vmax=1))
     figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
-    axis.set_xticks(range(count), names, rotation=90, fontsize=9 if count <= MAX_NUMBERED_CLASSES else 6)
-    axis.set_yticks(range(count), names, fontsize=9 if count <= MAX_NUMBERED_CLASSES else 6)
+    shown = range(0, count, -(-count // MAX_TICKS))
+    ticks: dict[str, Any] = {"fontsize": min(9.0, 50 * side / len(shown)), "parse_math": False}
+    axis.set_xticks(shown, names[:: shown.step], rotation=90, **ticks)
+    axis.set_yticks(shown, names[:: shown.step], **ticks)
     axis.set(
         xlabel="predicted",
         ylabel="true",
         title=f"{evaluation.split}: {evaluation.num_errors} errors in {evaluation.num_images} images, "
         f"{evaluation.top1:.2%} right",
     )
-    if count <= MAX_NUMBERED_CLASSES:
+    if not is_large:
         _write_counts(axis, evaluation, shares)
     save_figure(figure, path)
+
+
+def shorten(name: str) -> str:
+    """Cut a name so that it leaves room for the picture; what is no Unicode becomes a question mark."""
+    text = name.encode(errors="replace").decode()
+    return text if len(text) <= MAX_NAME_LENGTH else f"{text[: MAX_NAME_LENGTH - 1]}…"
 
 
 def _write_counts(axis: "Axes", evaluation: Evaluation, shares: Any) -> None:
@@ -91,6 +109,29 @@ def _write_counts(axis: "Axes", evaluation: Evaluation, shares: Any) -> None:
         if number:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axis.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
+
+
+def draw_reliability(evaluation: Evaluation, path: Path) -> None:
+    """Draw accuracy against confidence in 15 bins, and how many images are in each."""
+    answers = evaluation.answers
+    bins = reliability(answers.confidence, answers.correct)
+    figure, (top, bottom) = new_figure(5.6, 6.4, nrows=2, ncols=1, sharex=True, height_ratios=(3, 1))
+    left, width = [each.lower for each in bins], 1 / len(bins)
+    style: dict[str, Any] = {"width": width, "align": "edge", "edgecolor": "white"}
+    top.bar(left, [each.accuracy for each in bins], color=BLUE, label="right", **style)
+    filled = [each for each in bins if each.count]
+    means = [each.confidence for each in filled]
+    top.plot(means, means, "o", color=ORANGE, markersize=5, label="mean probability")
+    top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
+    top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of answers that are right")
+    top.set_title(f"expected calibration error {evaluation.ece:.1%}")
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
+    bottom.bar(left, [each.count for each in bins], color=GREY, **style)
+    bottom.set(xlabel="probability of the answer", ylabel="images", yscale="log")
+    bottom.set_ylim(bottom=0.5)
+    for axis in (top, bottom):
+        axis.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)
 
 
 def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> None:
@@ -108,7 +149,7 @@ def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> Non
         axis.imshow(image, cmap="gray")
         axis.set_axis_off()
         best = [f"{class_name}: {probability:.1%}" for class_name, probability in prediction.classes[:3]]
-        axis.set_title("\n".join([f"true: {truth}", *best]), fontsize=10)
+        axis.set_title("\n".join([f"true: {truth}", *best]), fontsize=10, parse_math=False)
     save_figure(figure, folder / "examples.png")
 
 

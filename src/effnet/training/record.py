@@ -1,19 +1,13 @@
-"""What a run writes down: metrics of each epoch, and where and with what it was made."""
+"""What a run writes down: metrics of each epoch."""
 
 import json
-import platform
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from effnet import __version__
 from effnet.errors import EffnetError
+from effnet.evaluation.record import METRICS_FILE
 from effnet.files import write_text
 from effnet.training.reporter import EpochRecord
-
-METRICS_FILE = "metrics.jsonl"
 
 
 class MetricsLog:
@@ -35,17 +29,3 @@ class MetricsLog:
 
 def _line(record: EpochRecord) -> str:
     return json.dumps(record.to_dict()) + "\n"
-
-
-def environment(device: torch.device) -> dict[str, Any]:
-    """Say what machine and versions a result was made with."""
-    accelerator = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-    return {
-        "effnet": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": device.type,
-        "accelerator": accelerator,
-        "threads": torch.get_num_threads(),
-    }

@@ -10,7 +10,7 @@ from effnet import modelfile
 from effnet.config import TrainConfig
 from effnet.data.datasets import DataSet
 from effnet.data.splits import Splits
-from effnet.device import pick_device
+from effnet.device import environment, pick_device
 from effnet.evaluation import report
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
@@ -19,7 +19,6 @@ from effnet.modelfile import ModelHeader
 from effnet.spec.netspec import NetSpec
 from effnet.training.folder import MODEL_FILE
 from effnet.training.loop import Best
-from effnet.training.record import environment
 from effnet.training.reporter import EpochRecord
 
 

@@ -1,0 +1,201 @@
+"""The report of an evaluation: one HTML page that needs nothing else, and its pictures."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from effnet.data.datasets import DataSet, open_dataset
+from effnet.device import environment
+from effnet.errors import UsageError
+from effnet.evaluation import report
+from effnet.evaluation.calibration import reliability
+from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.metrics import Evaluation
+from effnet.evaluation.mistakes import Mistake, confident_mistakes, frequent_confusions, weak_classes
+from effnet.evaluation.record import read_record
+from effnet.files import write_bytes, write_text
+from effnet.spec.cost import cost
+
+REPORT_FILE = "report.html"
+MAX_MISTAKES = 12
+MAX_CONFUSIONS = 12
+THUMBNAIL_SIDE = 320  # pixels; smaller images are embedded as they are
+PIXELATED_SIDE = 100  # up to this side pixels are shown as squares, not smeared
+
+
+def write_report(
+    evaluation: Evaluation,
+    folder: str | Path,
+    *,
+    classifier: Classifier,
+    data: str | Path | DataSet,
+    command: str = "",
+) -> Path:
+    """Write `report.html`, which needs no other file and no network, and its pictures as PNG files.
+
+    Args:
+        evaluation: what `classifier.evaluate(data)` returned.
+        folder: where to write; older reports in it are replaced.
+        classifier: the network that was evaluated.
+        data: name or folder; the pictures of mistakes are read from it.
+        command: the command line to show, if there was one.
+
+    Returns:
+        The path of `report.html`.
+
+    Raises:
+        UsageError: the evaluation is that of another classifier.
+        DataError: an image is gone since it was evaluated.
+        EffnetError: the folder cannot be written to.
+
+    """
+    if tuple(result.name for result in evaluation.classes) != classifier.header.class_names:
+        raise UsageError("the evaluation has other classes than the classifier: it is that of another one")
+    dataset = data if isinstance(data, DataSet) else open_dataset(data)
+    path = Path(folder) / REPORT_FILE
+    content = _contents(evaluation, classifier) | {
+        "dataset": dataset.name,
+        "charts": _draw_charts(evaluation, classifier, path.parent),
+        "mistakes": _draw_mistakes(evaluation, dataset, path.parent),
+        "facts": _facts(classifier, command),
+    }
+    page = _templates().get_template(REPORT_FILE).render(content)
+    write_text(path, page.encode(errors="replace").decode())  # names of files need not be Unicode
+    return path
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file, to be embedded."""
+
+    path: Path
+    width: int
+    height: int
+
+    @property
+    def uri(self) -> str:
+        """The file as a data URI."""
+        return f"data:image/png;base64,{b64encode(self.path.read_bytes()).decode()}"
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether single pixels should be seen."""
+        return max(self.width, self.height) <= PIXELATED_SIDE
+
+
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("effnet.evaluation"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["percent"] = lambda share, digits=1: f"{share:.{digits}%}"
+    return templates
+
+
+def _contents(evaluation: Evaluation, classifier: Classifier) -> dict[str, Any]:
+    answers, header = evaluation.answers, classifier.header
+    return {
+        "evaluation": evaluation,
+        "network": header.spec.name,
+        "classes": sorted(evaluation.classes, key=lambda result: (not result.support, result.f1)),
+        "weak": weak_classes(evaluation),
+        "confusions": frequent_confusions(evaluation, MAX_CONFUSIONS),
+        "bins": [each for each in reliability(answers.confidence, answers.correct) if each.count],
+        "confidence": float(answers.confidence.mean()),
+        "settings": _flatten(header.training.get("config", {})),
+        "numbered": len(evaluation.classes) <= report.MAX_NUMBERED_CLASSES,
+    }
+
+
+def _draw_charts(evaluation: Evaluation, classifier: Classifier, folder: Path) -> dict[str, Picture]:
+    """Draw all that the report shows besides images; the curves only if the record of the run is there."""
+    report.draw_confusion(evaluation, folder / "confusion.png")
+    report.draw_reliability(evaluation, folder / "reliability.png")
+    names = ["confusion", "reliability"]
+    records = read_record(classifier.header, classifier.path) if classifier.path else []
+    if records:
+        report.draw_curves(records, folder / "curves.png")
+        names.append("curves")
+    return {name: _picture(folder / f"{name}.png") for name in names}
+
+
+def _picture(path: Path) -> Picture:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return Picture(path, image.width, image.height)
+
+
+def _draw_mistakes(evaluation: Evaluation, dataset: DataSet, folder: Path) -> list[tuple[Mistake, Picture]]:
+    """Save the images of the most confident mistakes, and remove those of an older report."""
+    mistakes = confident_mistakes(evaluation, MAX_MISTAKES)
+    samples = dataset.all_samples()
+    paths = [folder / f"mistake-{number:02d}.png" for number in range(1, MAX_MISTAKES + 1)]
+    for mistake, path in zip(mistakes, paths, strict=False):
+        image = samples.read(mistake.name).copy()
+        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+        write_bytes(path, partial(image.save, format="png"))
+    for path in paths[len(mistakes) :]:
+        path.unlink(missing_ok=True)
+    return [(mistake, _picture(path)) for mistake, path in zip(mistakes, paths, strict=False)]
+
+
+def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
+    """Say how the numbers came about: term and value."""
+    header, preprocess = classifier.header, classifier.header.preprocess
+    side, total = preprocess.resolution, cost(header.spec, header.num_classes)
+    now = datetime.now().astimezone()
+    facts = [
+        ("Evaluated", f"{now:%Y-%m-%d %H:%M %Z}"),
+        ("Command", command),
+        ("On", _machine(environment(classifier.device))),
+        ("Model file", str(classifier.path or "")),
+        (
+            "Network",
+            f"{header.spec.name}: {total.params:,} parameters, {total.macs / 1e6:,.1f} M multiply-adds",
+        ),
+        (
+            "Input",
+            f"{side}×{side} pixels, {preprocess.mode}: short side resized to {preprocess.resized_short_side} "
+            f"({preprocess.interpolation}), middle cut out",
+        ),
+        *_training_facts(header.training),
+    ]
+    return [(term, value) for term, value in facts if value]
+
+
+def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, str]]:
+    if not training:
+        return [("Trained", "elsewhere; the model file has no record of it")]
+    counts = ", ".join(f"{count:,} {part}" for part, count in training["num_images"].items())
+    return [
+        ("Trained on", f"{training['data']} ({counts} images)"),
+        ("Trained with", _machine(training["environment"])),
+    ]
+
+
+def _machine(place: Mapping[str, Any]) -> str:
+    count = place["threads"]
+    device = place["accelerator"] or f"{place['device']} with {count} thread{'' if count == 1 else 's'}"
+    versions = f"effnet {place['effnet']}, torch {place['torch']}, Python {place['python']}"
+    return f"{device}, {place['platform']}; {versions}"
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return a nested configuration as (dotted key, value), as the flags of `effnet train` have it."""
+    rows: list[tuple[str, str]] = []
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            rows += _flatten(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", "–" if value is None else str(value)))
+    return rows

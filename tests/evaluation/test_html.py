@@ -1,0 +1,250 @@
+"""The report page: valid, complete, safe, and right."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import effnet
+from effnet.cli.main import main
+from effnet.data.datasets import DataSet, Samples
+from effnet.errors import UsageError
+from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.metrics import Evaluation, summarise
+from effnet.imaging.preprocess import Preprocess
+from effnet.modelfile import ModelHeader
+from effnet.network.model import ConvNet
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "$\\frac{", "a & b", "猫" * 40)
+
+
+class Page(HTMLParser):
+    """Tags, text and the images of a page; fails where tags are not balanced."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def open_page(path: Path) -> Page:
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    effnet.train("digits", out=folder, epochs=1, resolution=8, phi=-8.0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(run: Path) -> Path:
+    folder = run.parent / "report"
+    assert main(["evaluate", str(run / "model.safetensors"), "digits", "--report", str(folder)]) == 0
+    return folder / "report.html"
+
+
+def synthetic(class_names: tuple[str, ...], per_class: int = 3) -> tuple[Evaluation, Classifier, DataSet]:
+    """Return an evaluation whose images exist in memory only, most of them right."""
+    count = len(class_names)
+    labels = torch.arange(count * per_class) % count
+    logits = torch.randn(len(labels), count, generator=torch.Generator().manual_seed(0))
+    logits[torch.arange(len(labels)), labels] += 2
+    names = tuple(f"{class_names[label]}/{index}.png" for index, label in enumerate(labels.tolist()))
+    samples = Samples(names, labels.numpy(), lambda name: Image.new("RGB", (40, 20), "red"))
+    spec = effnet.scale("b0-cifar", phi=-10.0)
+    header = ModelHeader(spec, Preprocess(resolution=32), class_names)
+    classifier = Classifier(header, ConvNet(spec, count), torch.device("cpu"))
+    dataset = DataSet("pictures", class_names, {"test": samples}, source="pictures")
+    return summarise(logits, labels, class_names, "test", names), classifier, dataset
+
+
+def write(folder: Path, made: tuple[Evaluation, Classifier, DataSet]) -> Page:
+    evaluation, classifier, dataset = made
+    return open_page(effnet.write_report(evaluation, folder, classifier=classifier, data=dataset))
+
+
+def test_page_is_html5_with_language_title_and_viewport(report: Path) -> None:
+    text, page = report.read_text(encoding="utf-8"), open_page(report)
+    assert text.lstrip().startswith("<!DOCTYPE html>")
+    assert page.of("html") == [{"lang": "en"}]
+    assert len(page.of("title")) == len(page.of("h1")) == len(page.of("main")) == 1
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.of("meta")
+
+
+def test_identifiers_are_unique_and_inner_links_lead_to_them(report: Path) -> None:
+    page = open_page(report)
+    identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(set(identifiers)) == len(identifiers)
+    assert {f"#{identifier}" for identifier in identifiers} == {link["href"] for link in page.of("a")}
+
+
+def test_page_needs_nothing_else(report: Path) -> None:
+    page = open_page(report)
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "form"}
+    for _, attributes in page.tags:
+        assert str(attributes.get("src", "data:image/png;base64,")).startswith("data:image/png;base64,")
+        assert str(attributes.get("href", "#")).startswith("#")
+        assert not any(name.startswith("on") for name in attributes)
+    assert not re.search(r"https?://|url\(|@import", report.read_text(encoding="utf-8"))
+
+
+def test_every_image_has_an_alternative_text_and_its_true_size(report: Path) -> None:
+    images = open_page(report).of("img")
+    assert len(images) == 3 + 12
+    for image in images:
+        assert image["alt"]
+        content = base64.b64decode(str(image["src"]).partition(",")[2])
+        with Image.open(BytesIO(content)) as picture:
+            assert (str(picture.width), str(picture.height)) == (image["width"], image["height"])
+
+
+def test_pictures_lie_beside_the_page(report: Path) -> None:
+    mistakes = {f"mistake-{number:02d}.png" for number in range(1, 13)}
+    found = {path.name for path in report.parent.iterdir()}
+    assert found == {"report.html", "confusion.png", "reliability.png", "curves.png"} | mistakes
+
+
+def test_page_states_the_numbers(report: Path, run: Path) -> None:
+    model, text = effnet.load(run / "model.safetensors"), open_page(report).text
+    evaluation = model.evaluate("digits")
+    low, high = evaluation.interval
+    for expected in (
+        f"{evaluation.top1:.2%}", f"95% interval {low:.1%} to {high:.1%}", f"{evaluation.top5:.2%}",
+        f"{evaluation.loss:.4f}", f"{evaluation.ece:.1%}", "359 images of the part “test”",
+        "effnet evaluate", "optim.lr", f"torch {torch.__version__}",
+    ):  # fmt: skip
+        assert expected in text
+    assert "Caution" not in text
+
+
+def test_first_picture_is_the_most_confident_mistake(report: Path, run: Path) -> None:
+    evaluation = effnet.load(run / "model.safetensors").evaluate("digits")
+    answers = evaluation.answers
+    worst = int(np.where(answers.correct, 0, answers.confidence).argmax())
+    digits = effnet.data.datasets.open_digits().all_samples()
+    shown = np.asarray(Image.open(report.parent / "mistake-01.png"))
+    assert np.array_equal(shown, np.asarray(digits.read(answers.names[worst])))
+    assert f"{answers.predicted[worst]}, {answers.confidence[worst]:.1%}" in open_page(report).text
+
+
+def test_command_line_prints_the_interval_and_the_place(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = str(run / "model.safetensors")
+    assert main(["evaluate", model, "digits", "--split", "val", "--report", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"val: \d+\.\d\d% \(95% interval \d+\.\d–\d+\.\d\) of", printed.out)
+    assert "note: these images also chose the epoch" in printed.out
+    assert str(tmp_path / "report.html") in printed.err
+    assert "Caution: these images also chose the epoch" in open_page(tmp_path / "report.html").text
+
+
+def test_json_stays_one_value(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = str(run / "model.safetensors")
+    assert main(["evaluate", model, "digits", "--json", "--report", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out)["num_images"] == 359
+    assert (tmp_path / "report.html").exists()
+
+
+def test_report_into_a_file_is_wrong_use(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    model = str(run / "model.safetensors")
+    assert main(["evaluate", model, "digits", "--report", str(tmp_path / "file")]) == 2
+
+
+def test_curves_of_another_run_are_not_shown(run: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    model.write_bytes((run / "model.safetensors").read_bytes())
+    record = json.loads((run / "metrics.jsonl").read_text())
+    record["val_loss"] = record["ema_val_loss"] = 1.0
+    (tmp_path / "metrics.jsonl").write_text(json.dumps(record))
+    classifier = effnet.load(model)
+    made = (classifier.evaluate("digits"), classifier, effnet.data.datasets.open_digits())
+    assert "The training" not in write(tmp_path / "report", made).text
+    (tmp_path / "metrics.jsonl").write_text("no JSON")
+    assert "The training" not in write(tmp_path / "report", made).text
+
+
+def test_hostile_names_are_text(tmp_path: Path) -> None:
+    page = write(tmp_path, synthetic(HOSTILE))
+    assert not page.of("script")
+    assert not any("onerror" in attributes for attributes in page.of("img"))
+    assert all(name in page.text for name in HOSTILE)
+
+
+def test_names_that_are_not_unicode_are_written_with_question_marks(tmp_path: Path) -> None:
+    page = write(tmp_path, synthetic(("caf\udce9", "b")))
+    assert "caf?" in page.text
+
+
+def test_hundred_classes_have_a_row_each_and_the_weakest_are_marked(tmp_path: Path) -> None:
+    page = write(tmp_path, synthetic(tuple(f"class {index}" for index in range(100))))
+    rows = [attributes for attributes in page.of("th") if attributes.get("scope") == "row"]
+    assert len(rows) == 100
+    assert page.text.count("weak") == 10
+
+
+def test_every_table_scrolls_in_its_own_container(tmp_path: Path) -> None:
+    page = write(tmp_path, synthetic(tuple("abcdef")))
+    before = [
+        page.tags[index - 1][1].get("class") or ""
+        for index, (tag, _) in enumerate(page.tags)
+        if tag == "table"
+    ]
+    assert len(before) == 3
+    assert all(name.split()[0] == "scroll" for name in before)
+
+
+def test_without_mistakes_the_page_says_so(tmp_path: Path) -> None:
+    evaluation, classifier, dataset = synthetic(("a", "b"))
+    perfect = summarise(torch.eye(2) * 9, torch.arange(2), ("a", "b"), "test", evaluation.answers.names[:2])
+    (tmp_path / "mistake-01.png").touch()
+    page = write(tmp_path, (perfect, classifier, dataset))
+    assert "all 2 images are right" in page.text
+    assert "top-5" not in page.text
+    assert not list(tmp_path.glob("mistake-*.png"))
+
+
+def test_skipped_images_are_listed(tmp_path: Path) -> None:
+    evaluation, classifier, dataset = synthetic(("a", "b"))
+    page = write(tmp_path, (replace(evaluation, broken=("x.png: empty file",)), classifier, dataset))
+    assert "1 of 7 images" in page.text
+    assert "x.png: empty file" in page.text
+
+
+def test_an_evaluation_of_another_classifier_is_refused(tmp_path: Path) -> None:
+    evaluation, _, dataset = synthetic(("a", "b"))
+    _, classifier, _ = synthetic(("a", "c"))
+    with pytest.raises(UsageError, match="other classes than the classifier"):
+        effnet.write_report(evaluation, tmp_path, classifier=classifier, data=dataset)

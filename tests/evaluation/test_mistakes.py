@@ -1,0 +1,55 @@
+"""Confused classes, confident mistakes, weak classes."""
+
+import pytest
+import torch
+
+from effnet.evaluation.metrics import Evaluation, summarise
+from effnet.evaluation.mistakes import Confusion, confident_mistakes, frequent_confusions, weak_classes
+
+CLASS_NAMES = ("ant", "bee", "cat")
+
+
+def evaluation() -> Evaluation:
+    """Return six images: right, wrong 0.6, wrong 0.9, right, wrong 0.7, wrong 0.7."""
+    probs = [
+        [0.99, 0.005, 0.005],
+        [0.3, 0.6, 0.1],
+        [0.08, 0.02, 0.9],
+        [0.1, 0.8, 0.1],
+        [0.1, 0.2, 0.7],
+        [0.2, 0.7, 0.1],
+    ]
+    labels = torch.tensor([0, 0, 1, 1, 1, 0])
+    return summarise(torch.log(torch.tensor(probs)), labels, CLASS_NAMES, "test", tuple("uvwxyz"))
+
+
+def test_mistakes_come_with_the_surest_first() -> None:
+    assert [mistake.name for mistake in confident_mistakes(evaluation(), 12)] == ["w", "y", "z", "v"]
+
+
+def test_a_mistake_says_what_was_true_and_how_probable_both_were() -> None:
+    mistake = confident_mistakes(evaluation(), 1)[0]
+    assert (mistake.truth, mistake.predicted) == ("bee", "cat")
+    assert (mistake.probability, mistake.true_probability) == pytest.approx((0.9, 0.02))
+
+
+def test_no_more_mistakes_than_asked_for() -> None:
+    assert [mistake.name for mistake in confident_mistakes(evaluation(), 2)] == ["w", "y"]
+
+
+def test_confusions_are_pairs_of_classes_with_the_most_frequent_first() -> None:
+    assert frequent_confusions(evaluation(), 12) == [
+        Confusion("ant", "bee", count=2, share=2 / 3),
+        Confusion("bee", "cat", count=2, share=2 / 3),
+    ]
+
+
+def test_no_mistake_is_no_entry() -> None:
+    perfect = summarise(torch.eye(3) * 9, torch.arange(3), CLASS_NAMES, "test")
+    assert confident_mistakes(perfect, 12) == []
+    assert frequent_confusions(perfect, 12) == []
+    assert weak_classes(perfect) == []
+
+
+def test_the_weakest_fifth_is_marked_and_an_absent_class_is_not() -> None:
+    assert [result.name for result in weak_classes(evaluation())] == ["bee"]
