@@ -98,8 +98,8 @@ class OptimConfig:
     """adamw: decay of the first moment."""
     beta2: Rate = 0.999
     """adamw: decay of the second moment."""
-    eps: Annotated[float, Field(gt=0.0)] = 1e-3
-    """rmsprop: added to the mean square, inside the root; adamw: beside the root."""
+    eps: Annotated[float, Field(gt=0.0)] | None = None
+    """rmsprop: added to the mean square, inside the root, 1e-3; adamw: beside the root, 1e-8."""
     schedule: ScheduleName = "cosine"
     """Shape of the learning rate over the training."""
     warmup_epochs: NonNegative = 1.0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 from torch import Tensor
 
 from effnet.data.auto_augment import CIFAR10, IMAGENET, SVHN, Table

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import stats
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples

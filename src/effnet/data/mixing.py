@@ -80,7 +80,7 @@ def cutmix(alpha: float, images: Tensor, draws: NDArray[np.float64]) -> Mixed:
 
 def kept_shares(draws: NDArray[np.float64], alpha: float) -> Tensor:
     """Turn `draws (N,)`, uniform in [0, 1), into `(N,)` from Beta(alpha, alpha): its inverse distribution."""
-    from scipy.special import betaincinv  # type: ignore[import-untyped]
+    from scipy.special import betaincinv
 
     return torch.from_numpy(betaincinv(alpha, alpha, draws))
 

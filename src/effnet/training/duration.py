@@ -28,10 +28,11 @@ def limit(trainer: Trainer, started: float, minutes: float, num_test: int) -> No
 
     """
     end = started + minutes * 60 * (1 - RESERVE) - FINISH_SECONDS
+    read_seconds = (perf_counter() - started) / (len(trainer.train.pixels) + len(trainer.val.pixels))
     least, most = MEASURE_SECONDS
     step_seconds, image_seconds = measure(trainer, min(most, max(least, minutes * 60 * MEASURE_SHARE)))
     val_seconds = image_seconds * len(trainer.val.pixels) * (1 if trainer.average is None else 2)
-    trainer.deadline = end - num_test * image_seconds - val_seconds
+    trainer.deadline = end - num_test * (read_seconds + image_seconds) - val_seconds
     left = trainer.deadline - perf_counter()
     fitting = floor(left / (step_seconds + val_seconds / trainer.train.num_steps))
     trainer.total_steps = max(1, min(trainer.total_steps, fitting))
