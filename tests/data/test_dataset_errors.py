@@ -23,7 +23,10 @@ def folders(root: Path, *names: str) -> Path:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"unknown data set 'digit'; known: digits; and there is no folder"):
+    with pytest.raises(
+        UsageError,
+        match=r"unknown data set 'digit'; known: digits, cifar10, cifar100; and there is no folder digit",
+    ):
         open_dataset("digit")
 
 

@@ -27,7 +27,7 @@ class EvaluateForm:
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """The model file that `effnet train` wrote."""
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """A data set by name (digits) or a folder of images."""
+    """A data set by name (digits, cifar10, cifar100) or a folder of images."""
     split: Annotated[str | None, tyro.conf.arg(metavar="train|val|test|all")] = None
     """Part to measure on; by default the images that training never saw."""
     device: str = "auto"
@@ -44,8 +44,8 @@ def run(args: Sequence[str]) -> None:
     if form.report is not None and form.report.exists() and not form.report.is_dir():
         raise UsageError(f"--report {form.report}: is a file; it takes a folder")
     classifier = load(form.model, device=form.device)
-    dataset = open_dataset(form.data)
     with TerminalReporter(quiet=form.json) as reporter:
+        dataset = open_dataset(form.data, on_download=reporter.downloading)
         evaluation = classifier.evaluate(
             dataset, split=form.split, on_read=lambda done, total: reporter.reading("images", done, total)
         )

@@ -3,10 +3,34 @@
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from effnet.training.reporter import EpochRecord, StepRecord
+
+DOWNLOAD = "downloading"
+
+
+class AmountColumn(ProgressColumn):
+    """How much is done: bytes of a download, else a count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes, self.count = DownloadColumn(), MofNCompleteColumn()
+
+    def render(self, task: Task) -> Text:
+        """Return the text of a bar's amount."""
+        return self.bytes.render(task) if task.description == DOWNLOAD else self.count.render(task)
 
 
 class TerminalReporter:
@@ -17,7 +41,7 @@ class TerminalReporter:
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
+            AmountColumn(),
             TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(compact=True),
             console=self.console,
@@ -26,25 +50,30 @@ class TerminalReporter:
         self.tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> "TerminalReporter":
-        self.progress.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.progress.stop()
+        if self.progress.live.is_started:  # stopping prints an empty line where there is no terminal
+            self.progress.stop()
 
-    def _show(self, key: str, done: int, total: int, status: str = "") -> None:
+    def _show(self, key: str, done: int, total: int | None, status: str = "") -> None:
         """Move the bar of a task; it is made when first needed and removed when full."""
+        self.progress.start()
         if key not in self.tasks:
             self.tasks[key] = self.progress.add_task(key, total=total, status=status)
         self.progress.update(self.tasks[key], completed=done, total=total, status=status)
-        if done >= total:
+        if total is not None and done >= total:
             self.progress.remove_task(self.tasks.pop(key))
 
     def message(self, text: str) -> None:
         """Print a line above the bars; a warning stands out."""
         self.console.print(Text(text, style="yellow" if text.startswith(("warning", "skipped")) else ""))
+
+    def downloading(self, done: int, total: int | None) -> None:
+        """Follow a download."""
+        self._show(DOWNLOAD, done, total)
 
     def reading(self, split: str, done: int, total: int) -> None:
         """Follow the decoding of images."""

@@ -11,7 +11,7 @@ from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
 from effnet.config import TrainConfig, load_recipe
-from effnet.data.datasets import open_dataset
+from effnet.data.datasets import needs_download, open_dataset
 from effnet.errors import UsageError
 from effnet.evaluation.metrics import Evaluation
 from effnet.training.folder import run_folder
@@ -32,7 +32,7 @@ class TrainForm:
     """
 
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
-    """A data set by name (digits) or a folder of images."""
+    """A data set by name (digits, cifar10, cifar100) or a folder of images."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Go on with the interrupted training in this folder, exactly where it was; takes no other setting."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -60,7 +60,10 @@ def run(args: Sequence[str]) -> None:
         resume_run(args)
         return
     data, recipe = peek(args)
-    dataset = open_dataset(data) if data is not None else None
+    if data is not None and needs_download(data):
+        parse(TrainForm, "train", args)  # help and wrong flags come before many megabytes
+    with TerminalReporter(quiet="--json" in args) as reporter:
+        dataset = open_dataset(data, on_download=reporter.downloading) if data is not None else None
     if recipe is None and dataset is not None:
         recipe = default_recipe(dataset)
     defaults = load_recipe(recipe) if recipe else TrainConfig()

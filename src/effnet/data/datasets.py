@@ -5,13 +5,16 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from effnet.data.cifar import ARCHIVES
+from effnet.data.cifar import load as load_cifar
+from effnet.data.download import OnProgress, ignore
 from effnet.errors import DataError, UsageError, unknown_name
 from effnet.imaging.decode import EXTENSIONS, decode
 
@@ -76,20 +79,24 @@ class DataSet:
         return Samples(names, np.concatenate([part.labels for part in parts]), parts[0].read)
 
 
-def open_dataset(source: str | Path) -> DataSet:
-    """Open a data set by name (`digits`) or a folder of images.
+def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> DataSet:
+    """Open a data set by name (`digits`, `cifar10`, `cifar100`) or a folder of images.
 
     A folder holds either `train/` with `val/` or `test/`, each with one folder per class, or one folder per
     class alone.
 
+    Args:
+        source: name or folder; a folder comes before a data set of that name.
+        on_download: told how many bytes are there, of how many, when a data set is downloaded.
+
     Raises:
         UsageError: neither a known name nor a folder.
-        DataError: the folder is empty, or its classes do not fit together.
+        DataError: the folder is empty, its classes do not fit together, or the data set cannot be downloaded.
 
     """
     path = Path(source)
     if str(source) in DATASETS and not path.is_dir():
-        return DATASETS[str(source)]()
+        return DATASETS[str(source)](on_download)
     if path.is_dir():
         return open_folder(path)
     if path.exists():
@@ -203,4 +210,29 @@ def open_digits() -> DataSet:
     )
 
 
-DATASETS: dict[str, Callable[[], DataSet]] = {"digits": open_digits}
+def open_cifar(name: str, on_download: OnProgress = ignore) -> DataSet:
+    """Open `cifar10` or `cifar100`: 50,000 images to train on, 10,000 to test, 32×32, in colour."""
+    content = load_cifar(ARCHIVES[name], on_download)
+
+    def read(image: str) -> Image.Image:
+        part, _, file = image.partition("/")
+        pixels = content.parts[part].pixels[int(file.removesuffix(".png"))]
+        return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))  # (32, 32, 3)
+
+    parts = {
+        part: Samples(tuple(f"{part}/{i:05d}.png" for i in range(len(images.labels))), images.labels, read)
+        for part, images in content.parts.items()
+    }
+    return DataSet(name, content.class_names, parts, source=name)
+
+
+def needs_download(source: str | Path) -> bool:
+    """Tell whether opening this data set would download it."""
+    archive = ARCHIVES.get(str(source))
+    return archive is not None and not Path(source).is_dir() and not archive.path.exists()
+
+
+DATASETS: dict[str, Callable[[OnProgress], DataSet]] = {
+    "digits": lambda on_download: open_digits(),
+    **{name: partial(open_cifar, name) for name in ARCHIVES},
+}

@@ -47,6 +47,9 @@ class Reporter(Protocol):
     def message(self, text: str) -> None:
         """Receive one line worth reading."""
 
+    def downloading(self, done: int, total: int | None) -> None:
+        """Follow the bytes of a data set that is downloaded; the total may not be known."""
+
     def reading(self, split: str, done: int, total: int) -> None:
         """Follow the decoding of images."""
 
@@ -62,6 +65,9 @@ class Silent:
 
     def message(self, text: str) -> None:
         """Drop the line."""
+
+    def downloading(self, done: int, total: int | None) -> None:
+        """Drop the count."""
 
     def reading(self, split: str, done: int, total: int) -> None:
         """Drop the count."""

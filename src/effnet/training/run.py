@@ -46,7 +46,7 @@ def train(
     """Train a network on a data set and write a model file.
 
     Args:
-        data: a name (`digits`) or a folder of images.
+        data: a name (`digits`, `cifar10`, `cifar100`) or a folder of images.
         out: folder for the results; `runs/<name of the data>` when not given.
         recipe: name or `.toml` path of the recipe to start from; chosen by the data when not given.
         overwrite: replace a run in `out`.
@@ -59,10 +59,11 @@ def train(
         InterruptedTrainingError: stopped by a signal; `resume` goes on exactly there.
 
     """
-    dataset = open_dataset(data)
+    listener = reporter or Silent()
+    dataset = open_dataset(data, on_download=listener.downloading)
     chosen = configuration.load_recipe(recipe or default_recipe(dataset))
     config = configuration.override(chosen, settings)
-    return run(dataset, config, run_folder(dataset, out, overwrite), reporter or Silent())
+    return run(dataset, config, run_folder(dataset, out, overwrite), listener)
 
 
 def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResult:
@@ -80,7 +81,7 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResu
     if problem is not None:
         listener.message(f"warning: {problem}")
     config = configuration.from_dict(state.info["config"], origin=f"state in {place}")
-    dataset = open_dataset(state.info["source"])
+    dataset = open_dataset(state.info["source"], on_download=listener.downloading)
     if dataset.fingerprint() != state.info["fingerprint"]:
         raise DataError(
             f"{state.info['source']} has other images or classes than when the training in {place} began; "
