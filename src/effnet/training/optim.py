@@ -24,7 +24,9 @@ def build(network: nn.Module, config: OptimConfig) -> Optimizer:
 OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]], OptimConfig], Optimizer]] = {
     "sgd": lambda groups, c: SGD(groups, lr=c.lr, momentum=c.momentum, nesterov=c.momentum > 0),
     "adamw": lambda groups, c: AdamW(groups, lr=c.lr, betas=(c.beta1, c.beta2), eps=c.eps or 1e-8),
-    "rmsprop": lambda groups, c: RMSPropTF(groups, lr=c.lr, rho=c.rho, momentum=c.momentum, eps=c.eps or 1e-3),
+    "rmsprop": lambda groups, c: RMSPropTF(
+        groups, lr=c.lr, rho=c.rho, momentum=c.momentum, eps=c.eps or 1e-3
+    ),
 }
 
 
