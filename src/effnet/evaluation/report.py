@@ -42,11 +42,15 @@ def save_figure(figure: "Figure", path: Path) -> None:
     """Write a PNG, whole or not at all; characters that the font lacks become boxes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        write_bytes(path, lambda temporary: figure.savefig(temporary, dpi=150, format="png"))
+        write_bytes(
+            path, lambda temporary: figure.savefig(temporary, dpi=150, format="png", bbox_inches="tight")
+        )
 
 
 def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw loss, accuracy and learning rate over the epochs; `records` as in `metrics.jsonl`."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     figure, axes = new_figure(11, 3.6, nrows=1, ncols=3)
     epochs = [record["epoch"] + 1 for record in records]
     series = (
@@ -55,6 +59,9 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
         ("validation, EMA", "ema_val_{}", ORANGE),
     )
     axes[0].set_yscale("log")
+    axes[0].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes[0].yaxis.set_major_formatter("{x:g}")
+    axes[0].yaxis.set_minor_locator(NullLocator())
     for axis, key, title in ((axes[0], "loss", "Loss"), (axes[1], "top1", "Accuracy")):
         for label, pattern, colour in series:
             values = [record[pattern.format(key)] for record in records]
