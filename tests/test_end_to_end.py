@@ -159,6 +159,36 @@ def test_train_on_a_folder_with_its_own_split(
     assert "test" not in header.split
 
 
+def test_training_with_validation_alone_records_both_roles(digits_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "split"
+    for path in sorted(digits_folder.rglob("*.png")):
+        part = "val" if int(path.stem) % 5 == 0 else "train"
+        target = root / part / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    result = effnet.train(root, out=tmp_path / "run", phi=-8.0, epochs=1, resolution=8)
+    val = effnet.load(result.model_path).header.metrics["val"]
+    assert (val["epoch"], val["num_images"]) == (0, 100)
+
+
+def test_names_in_brackets_are_printed_whole(
+    digits_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "IMG [edited] [bold].png"
+    shutil.copy(next((digits_run / "examples").iterdir()), image)
+    assert main(["predict", str(digits_run / "model.safetensors"), str(image)]) == 0
+    assert "IMG [edited] [bold].png" in capsys.readouterr().out
+
+
+def test_one_unreadable_image_never_ends_a_run(digits_folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "one broken"
+    shutil.copytree(digits_folder, root)
+    victims = [sorted(root.rglob("*.png"))[0]]
+    victims[0].write_bytes(b"")
+    result = effnet.train(root, out=tmp_path / "run", phi=-8.0, epochs=1, resolution=8)
+    assert result.evaluation.num_images in (99, 100)
+
+
 def test_the_test_part_changes_nothing_but_the_result(digits_folder: Path, tmp_path: Path) -> None:
     """Training with every test image blackened gives the same bits."""
     roots = [tmp_path / "clean", tmp_path / "black"]

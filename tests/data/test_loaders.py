@@ -13,7 +13,7 @@ from torch import Tensor
 from effnet.config import AugmentConfig
 from effnet.data.augment import Augment
 from effnet.data.datasets import Samples, open_dataset
-from effnet.data.loaders import EvalLoader, Pixels, TrainLoader, read_pixels
+from effnet.data.loaders import EvalLoader, Pixels, TrainLoader, check_memory, read_pixels
 from effnet.data.mixing import Mix
 from effnet.errors import DataError
 from effnet.imaging.decode import decode
@@ -224,3 +224,14 @@ def test_batches_are_float_and_laid_out_for_convolutions(
     for images, labels in batches():
         assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
         assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_more_images_than_memory_holds_are_refused_with_the_figures() -> None:
+    with pytest.raises(
+        DataError, match=r"need 1000000\.0 GB and this machine has [\d.]+ GB; take a lower --res"
+    ):
+        check_memory(10**15)
+
+
+def test_what_fits_is_not_refused() -> None:
+    check_memory(10**6)

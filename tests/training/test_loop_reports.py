@@ -9,7 +9,7 @@ from tiny_training import finished, fit, same, tiny, trainer
 from torch.nn import functional as F
 
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
-from effnet.training import loop
+from effnet.training import meter
 from effnet.training.loop import copy_weights
 from effnet.training.reporter import StepRecord
 
@@ -72,7 +72,7 @@ def test_validation_is_without_smoothing_dropout_and_change_of_statistics() -> N
 
 
 def test_every_step_is_reported_when_it_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)
+    monkeypatch.setattr(meter, "REPORT_SECONDS", 0.0)
     records: list[StepRecord] = []
     trainer(tiny(epochs=2)).fit(records.append, lambda record: None)
     assert [(record.epoch, record.step) for record in records] == [

@@ -5,7 +5,7 @@ import torch
 from tiny_training import fit, tiny, trainer
 from torch.nn import functional as F
 
-from effnet.training.loop import Meter, likeliest
+from effnet.training.meter import Meter, likeliest
 
 
 def test_the_likeliest_class_of_an_index_is_itself() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import effnet
 from effnet.cli.main import main
@@ -227,3 +228,69 @@ def test_a_full_disk_keeps_the_last_good_state(unfinished: Path) -> None:
     assert "EffnetError: cannot write" in done.stderr
     assert {path.name: path.read_bytes() for path in unfinished.glob("*.state")} == before
     assert states.load(unfinished)[0].info == state.info
+
+
+class StopAtStep:
+    """A reporter that sends a signal to this process when the training reaches a step."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.sent = False
+
+    def message(self, text: str) -> None: ...
+    def downloading(self, done: int, total: int | None) -> None: ...
+    def reading(self, split: str, done: int, total: int) -> None: ...
+    def epoch(self, record: object) -> None: ...
+
+    def step(self, record: Any) -> None:
+        if not self.sent:
+            self.sent = True
+            signal.raise_signal(self.number)
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_signal_after_the_last_step_loses_no_validation(epochs: int, tmp_path: Path) -> None:
+    """A state of a training whose steps are all done holds their validation too."""
+    settings = SETTINGS | {"epochs": epochs, "phi": -8.0, "batch_size": 1295}  # one step an epoch
+    effnet.train("digits", out=tmp_path / "whole", **settings)
+    with pytest.raises(EffnetError, match="stopped by SIGTERM after step"):
+        effnet.train("digits", out=tmp_path / "cut", reporter=AtEpoch(signal.SIGTERM), **settings)
+    effnet.resume(tmp_path / "cut")
+    assert_same_run(tmp_path / "cut", tmp_path / "whole")
+
+
+class AtEpoch(StopAtStep):
+    """Sends the signal when the first epoch is reported."""
+
+    def step(self, record: object) -> None: ...
+
+    def epoch(self, record: object) -> None:
+        super().step(record)
+
+
+def test_a_training_cut_by_its_deadline_can_be_resumed(tmp_path: Path) -> None:
+    """The tiny limit of time ends the training at once; what is left to do is to test."""
+    settings = SETTINGS | {"phi": -8.0, "max_minutes": 0.01}
+    with pytest.raises(EffnetError, match="stopped by SIGTERM"):
+        effnet.train("digits", out=tmp_path, reporter=AtEpoch(signal.SIGTERM), **settings)
+    result = effnet.resume(tmp_path)
+    assert len(records(tmp_path)) == 1
+    assert result.evaluation.num_images == 359
+
+
+def test_a_run_inside_its_own_data_is_refused(tmp_path: Path) -> None:
+    for name in ("a/1.png", "a/2.png", "a/3.png", "b/1.png", "b/2.png", "b/3.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        Image.new("L", (8, 8)).save(path)
+    with pytest.raises(UsageError, match="lies inside the data"):
+        effnet.train(tmp_path, out=tmp_path / "runs")
+
+
+def test_an_unfinished_run_over_a_finished_one_is_called_unfinished(tmp_path: Path) -> None:
+    settings = SETTINGS | {"epochs": 2, "phi": -8.0}
+    effnet.train("digits", out=tmp_path, **settings)
+    with pytest.raises(StopError):
+        effnet.train("digits", out=tmp_path, overwrite=True, reporter=StopAfter(1), **settings)
+    with pytest.raises(UsageError, match="holds an unfinished training"):
+        effnet.train("digits", out=tmp_path, **settings)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.markup import escape
 
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
@@ -71,7 +72,7 @@ def show_result(evaluation: Evaluation, as_json: bool) -> None:
 
 def print_confusion(evaluation: Evaluation) -> None:
     """Print the confusion matrix when it fits a terminal, else the most frequent confusions."""
-    names = [c.name for c in evaluation.classes]
+    names = [escape(c.name) for c in evaluation.classes]
     out = console()
     if len(names) <= MAX_LISTED_CLASSES:
         matrix = table("confusion: true class by row, predicted by column", ["", *names])

@@ -21,6 +21,8 @@ INSTALL = {
     "torch": "train",
     "kornia": "train",
     "sklearn": "train",
+    "scipy": "train",
+    "filelock": "train",
     "matplotlib": "train",
     "jinja2": "train",
 }

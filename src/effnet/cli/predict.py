@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.markup import escape
 
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
@@ -49,5 +50,5 @@ def print_predictions(predictions: Sequence[Prediction]) -> None:
     for prediction in predictions:
         (name, probability), *others = prediction.classes
         then = ", ".join(f"{other} {p:.1%}" for other, p in others)
-        made.add_row(prediction.image, name, f"{probability:.1%}", then)
+        made.add_row(escape(prediction.image), escape(name), f"{probability:.1%}", escape(then))
     console().print(made)

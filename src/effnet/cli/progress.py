@@ -48,6 +48,7 @@ class TerminalReporter:
             transient=True,
         )
         self.tasks: dict[str, TaskID] = {}
+        self.has_header = False
 
     def __enter__(self) -> "TerminalReporter":
         return self
@@ -89,7 +90,8 @@ class TerminalReporter:
 
     def epoch(self, record: EpochRecord) -> None:
         """Print the line of an epoch."""
-        if record.epoch == 0:
+        if not self.has_header:
+            self.has_header = True
             self.console.print(
                 "epoch   train loss    acc   val loss    acc   EMA loss    acc     img/s", style="bold"
             )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from rich.markup import escape
 
 from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
@@ -155,7 +156,7 @@ def show_model(header: ModelHeader, form: ShowForm) -> None:
         f"mean {pre.mean}, std {pre.std}"
     )
     names = ", ".join(header.class_names[:20]) + (", …" if header.num_classes > 20 else "")
-    out.print(f"[bold]classes[/] {header.num_classes}: {names}", markup=True)
+    out.print(f"[bold]classes[/] {header.num_classes}: {escape(names)}")
     if header.training:
         print_training(header)
     for name, values in header.metrics.items():
@@ -173,8 +174,9 @@ def print_training(header: ModelHeader) -> None:
     seconds = header.metrics.get("seconds")
     spent = "not evaluated yet, " if seconds is None else f"in {seconds:.0f} s "
     counts = ", ".join(f"{count:,} {part}" for part, count in training["num_images"].items())
+    epochs = header.metrics.get("epochs", config["epochs"])
     console().print(
-        f"[bold]trained[/] on {training['data']} ({counts}), {config['epochs']} epochs of batch "
+        f"[bold]trained[/] on {escape(training['data'])} ({counts}), {epochs} epochs of batch "
         f"{config['batch_size']}, {optim['name']} at {optim['lr']:g}, seed {config['seed']}, "
         f"{spent}on {place['accelerator'] or place['device']}, "
         f"torch {place['torch']}, effnet {place['effnet']}"

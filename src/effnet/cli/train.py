@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from rich.markup import escape
 
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
@@ -157,5 +158,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     shown = [c for c in evaluation.classes if c in listed]
     classes = table("", ["class", "images", "precision", "recall", "F1"])
     for c in shown:
-        classes.add_row(c.name, str(c.support), f"{c.precision:.1%}", f"{c.recall:.1%}", f"{c.f1:.1%}")
+        classes.add_row(
+            escape(c.name), str(c.support), f"{c.precision:.1%}", f"{c.recall:.1%}", f"{c.f1:.1%}"
+        )
     out.print(classes)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -66,7 +67,9 @@ def read_pixels(
         DataError: more images than allowed are unreadable; names the first ones.
 
     """
-    images = np.empty((len(samples), len(preprocess.mean), side, side), dtype=np.uint8)
+    shape = (len(samples), len(preprocess.mean), side, side)
+    check_memory(prod(shape))
+    images = np.empty(shape, dtype=np.uint8)
     errors = _decode_into(images, samples, preprocess, on_read)
     broken = tuple(error for error in errors if error is not None)
     _check_broken(broken, len(samples), max_broken)
@@ -74,6 +77,23 @@ def read_pixels(
     kept = images[good] if broken else images
     names = tuple(samples.names[i] for i in good)
     return Pixels(torch.from_numpy(kept), torch.from_numpy(samples.labels[good]), names, broken)
+
+
+def check_memory(needed: int) -> None:
+    """Refuse to decode what the machine cannot hold, before the system kills the process without a word.
+
+    Raises:
+        DataError: `needed` bytes are more than four fifths of the memory.
+
+    """
+    if not hasattr(os, "sysconf"):  # Windows: no way to ask without another dependency
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > 0.8 * memory:
+        raise DataError(
+            f"the decoded images need {needed / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB; "
+            f"take a lower --resolution or fewer images"
+        )
 
 
 def _decode_into(
@@ -97,7 +117,8 @@ def _decode_into(
 
 
 def _check_broken(broken: tuple[str, ...], total: int, max_broken: float) -> None:
-    if broken and (len(broken) > max_broken * total or len(broken) == total):
+    allowed = max(1.0, max_broken * total) if max_broken else 0.0  # one bad image never ends a run
+    if broken and (len(broken) > allowed or len(broken) == total):
         listed = "; ".join(broken[:5]) + ("; …" if len(broken) > 5 else "")
         raise DataError(
             f"{len(broken)} of {total} images cannot be read, more than the {max_broken:.1%} that may be "

@@ -96,7 +96,7 @@ class Classifier:
         data: str | Path | DataSet,
         *,
         split: str | None = None,
-        max_broken: float = 0.01,
+        max_broken: float | None = None,
         on_read: Callable[[int, int], None] = ignore,
     ) -> Evaluation:
         """Measure the network on a data set.
@@ -105,7 +105,7 @@ class Classifier:
             data: name or folder.
             split: `train`, `val`, `test` or `all`; by default the images that training never saw: the data
                 set's test part, or the part that was drawn for testing when this model was trained.
-            max_broken: share of images that may be unreadable and are then skipped.
+            max_broken: share of images that may be unreadable, to be skipped; by default as in training.
             on_read: told how many images are read, of how many, for a progress bar.
 
         Raises:
@@ -118,12 +118,20 @@ class Classifier:
         part, samples = self._part(dataset, split)
         preprocess = self.header.preprocess
         pixels = read_pixels(
-            samples, preprocess, side=preprocess.resolution, max_broken=max_broken, on_read=on_read
+            samples,
+            preprocess,
+            side=preprocess.resolution,
+            max_broken=self._max_broken(max_broken),
+            on_read=on_read,
         )
         batches = EvalLoader(pixels.to(self.device), preprocess, BATCH_SIZE)
         logits, labels = predict_logits(self.network, batches)
         result = summarise(logits, labels, self.header.class_names, part, pixels.names)
         return replace(result, broken=pixels.broken)
+
+    def _max_broken(self, given: float | None) -> float:
+        config = self.header.training.get("config", {})
+        return given if given is not None else config.get("data", {}).get("max_broken", 0.01)
 
     def _part(self, dataset: DataSet, split: str | None) -> tuple[str, Samples]:
         drawn = {name: list(names) for name, names in self.header.split.items()}
@@ -131,10 +139,12 @@ class Classifier:
             return held_out(dataset, drawn)
         if split == "all":
             return "all", dataset.all_samples()
-        if split in drawn:
-            return split, dataset.all_samples().named(frozenset(drawn[split]))
         if split in dataset.parts:
             return split, dataset.parts[split]
+        names = frozenset(drawn.get(split, ()))
+        remembered = dataset.all_samples().named(names)
+        if names and len(remembered) == len(names):
+            return split, remembered
         known = sorted({"all", *drawn, *dataset.parts})
         raise UsageError(f"{dataset.name} has no split {split!r}; known: {', '.join(known)}")
 

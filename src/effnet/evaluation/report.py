@@ -147,6 +147,8 @@ def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> Non
     examples = pick_examples(held_out(dataset, drawn)[1])
     if not examples:
         return
+    for old in (folder / "examples").glob("*.png"):
+        old.unlink()  # of a run before, which may have held out other images
     figure, axes = new_figure(3.2 * len(examples), 4.2, nrows=1, ncols=len(examples), squeeze=False)
     for axis, (name, label, image) in zip(axes[0], examples, strict=True):
         truth = dataset.class_names[label]

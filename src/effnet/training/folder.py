@@ -18,19 +18,23 @@ def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Pat
     """Return the folder for a new run.
 
     Raises:
-        UsageError: it holds a finished or an unfinished run, and `overwrite` is off.
+        UsageError: it holds a run and `overwrite` is off, or it lies inside the data.
 
     """
     folder = Path(out) if out is not None else Path("runs") / dataset.name
+    if not dataset.is_split and folder.resolve().is_relative_to(dataset.source):
+        raise UsageError(
+            f"{folder} lies inside the data, where it would become a class; choose an --out elsewhere"
+        )
     if overwrite:
         return folder
-    if (folder / MODEL_FILE).exists():
-        raise UsageError(f"{folder} already holds a run; choose another --out, or --overwrite to replace it")
     if state.exists(folder):
         raise UsageError(
             f"{folder} holds an unfinished training; go on with: effnet train --resume {folder}, "
             f"choose another --out, or --overwrite to start anew"
         )
+    if (folder / MODEL_FILE).exists():
+        raise UsageError(f"{folder} already holds a run; choose another --out, or --overwrite to replace it")
     return folder
 
 

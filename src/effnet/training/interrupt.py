@@ -1,6 +1,7 @@
 """Stopping in order: Ctrl-C and SIGTERM are heard between two steps, then the state is saved."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from types import FrameType, TracebackType
@@ -52,18 +53,16 @@ class Interrupts:
 class Checkpointer:
     """Saves a trainer's state after every epoch, every few minutes in between, and when asked to stop."""
 
-    def __init__(self, trainer: Trainer, folder: Path, about: dict[str, Any], interrupts: Interrupts) -> None:
+    def __init__(
+        self, trainer: Trainer, folder: Path, interrupts: Interrupts, about: Callable[[], dict[str, Any]]
+    ) -> None:
+        """Save to `folder`; `about` says of which run the state is."""
         self.trainer = trainer
         self.folder = folder
-        self.about = about
         self.interrupts = interrupts
+        self.about = about
         self.save_seconds = trainer.config.save_minutes * 60
         self.saved = perf_counter()
-        self.started: float = perf_counter() - about["seconds"]
-
-    def seconds(self) -> float:
-        """Seconds spent on the run, those before a resume included."""
-        return perf_counter() - self.started
 
     def __call__(self, end_of_epoch: bool) -> None:
         """Save if it is time; raise if the run was asked to stop.
@@ -72,9 +71,13 @@ class Checkpointer:
             InterruptedTrainingError: after a signal; the state is saved.
 
         """
-        asked = self.interrupts.received
-        if end_of_epoch or asked is not None or perf_counter() - self.saved > self.save_seconds:
-            state.save(self.folder, capture(self.trainer, {**self.about, "seconds": self.seconds()}))
+        asked = self.interrupts.received is not None
+        if end_of_epoch or asked or perf_counter() - self.saved > self.save_seconds:
+            state.save(self.folder, capture(self.trainer, self.about()))
             self.saved = perf_counter()
-        if asked is not None:
-            raise InterruptedTrainingError(asked, self.trainer.step, self.folder)
+        self.heed()
+
+    def heed(self) -> None:
+        """Stop if a signal asked for it; the state was saved before."""
+        if self.interrupts.received is not None:
+            raise InterruptedTrainingError(self.interrupts.received, self.trainer.step, self.folder)

@@ -17,9 +17,8 @@ from effnet.errors import EffnetError
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.training import optim
 from effnet.training.average import averaged
+from effnet.training.meter import Meter
 from effnet.training.reporter import EpochRecord, StepRecord
-
-REPORT_SECONDS = 0.25
 
 Weights = dict[str, Tensor]
 
@@ -82,6 +81,7 @@ class Trainer:
             EffnetError: the loss is not finite; says the step, the learning rate and what to try.
 
         """
+        self.meter.start()
         while not self.is_finished():
             self.network.train()
             for batch in self.train.epoch(self.epoch, start=self.step - self.epoch * self.train.num_steps):
@@ -91,10 +91,14 @@ class Trainer:
                 self.step += 1
                 if self.meter.is_due:
                     on_step(self._step_record(lr))
-                checkpoint(False)
                 if self.is_out_of_steps():
-                    break
+                    break  # no checkpoint: no state stands between the last step and its validation
+                checkpoint(False)
             self.records.append(self._end_epoch(self.epoch))
+            if perf_counter() > self.deadline:
+                self.total_steps = (
+                    self.step
+                )  # so that the state of a training cut short is that of a finished one
             self.meter = Meter()
             on_epoch(self.records[-1])
             checkpoint(True)
@@ -197,51 +201,7 @@ def is_stuck(records: Sequence[EpochRecord], patience: int | None) -> bool:
     return max(tops[-patience:]) <= max(tops[:-patience])
 
 
-def likeliest(labels: Tensor) -> Tensor:
-    """Return class indices `(N,)` of labels that are indices `(N,)` or probabilities `(N, K)`."""
-    return labels if labels.ndim == 1 else labels.argmax(1)
-
-
 def copy_weights(network: nn.Module) -> Weights:
     """Copy parameters and buffers to the CPU, under the names they have in the plain network."""
     module = network.module if isinstance(network, AveragedModel) else network
     return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}
-
-
-class Meter:
-    """Means of loss and accuracy over an epoch; waits for the device only when asked for numbers."""
-
-    def __init__(
-        self, losses: Tensor | None = None, hits: Tensor | None = None, seconds: float = 0.0
-    ) -> None:
-        """Start an epoch, or go on with one: per batch its loss and accuracy so far, and the time it took."""
-        self.losses = [] if losses is None else list(losses.unbind())
-        self.hits = [] if hits is None else list(hits.unbind())
-        self.started = perf_counter() - seconds
-        self.reported = perf_counter()
-
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: `loss ()`, `logits (N, K)`, `labels (N,)` or `(N, K)`."""
-        self.losses.append(loss)
-        self.hits.append((logits.argmax(1) == likeliest(labels)).float().mean())
-
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for a report; asking restarts the clock when it is."""
-        now = perf_counter()
-        due = now - self.reported >= REPORT_SECONDS
-        self.reported = now if due else self.reported
-        return due
-
-    def seconds(self) -> float:
-        """Seconds spent on the epoch."""
-        return perf_counter() - self.started
-
-    def steps_per_second(self) -> float:
-        """Batches per second over the epoch."""
-        return len(self.losses) / self.seconds()
-
-    def means(self, last: int = 0) -> tuple[float, float]:
-        """Mean loss and accuracy over the last batches, or over all."""
-        losses, hits = torch.stack(self.losses[-last:]), torch.stack(self.hits[-last:])
-        return losses.mean().item(), hits.mean().item()

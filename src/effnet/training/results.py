@@ -72,9 +72,13 @@ def save_model(path: Path, header: ModelHeader, best: Best) -> None:
 def write_results(result: TrainResult, records: Sequence[EpochRecord], dataset: DataSet) -> None:
     """Write the metrics into the model file, then the pictures."""
     best = result.best
-    metrics = {
-        "val": {"top1": best.val_top1, "loss": best.val_loss, "epoch": best.epoch},
-        result.evaluation.split: result.evaluation.summary(),
+    kept = {"top1": best.val_top1, "loss": best.val_loss, "epoch": best.epoch}
+    tested = {result.evaluation.split: result.evaluation.summary()}
+    metrics: dict[str, Any] = {
+        **tested,
+        "val": {**tested.get("val", {}), **kept},
+        "epochs": len(records),
+        "steps": records[-1].step,
         "seconds": round(result.seconds, 1),
     }
     save_model(result.model_path, replace(result.classifier.header, metrics=metrics), best)

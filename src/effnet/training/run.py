@@ -19,6 +19,7 @@ from effnet.errors import DataError
 from effnet.evaluation.classifier import Classifier
 from effnet.imaging.preprocess import Preprocess
 from effnet.network.model import ConvNet
+from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 from effnet.training import state as states
 from effnet.training.duration import limit
@@ -29,7 +30,7 @@ from effnet.training.loop import Trainer
 from effnet.training.record import MetricsLog
 from effnet.training.reporter import EpochRecord, Reporter, Silent
 from effnet.training.results import TrainResult, describe, save_model, write_results
-from effnet.training.setup import build_preprocess, build_spec, default_recipe
+from effnet.training.setup import build_preprocess, build_spec, check, default_recipe
 from effnet.training.snapshot import restore
 from effnet.training.state import State
 
@@ -106,7 +107,9 @@ def run(
     dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, state: State | None = None
 ) -> TrainResult:
     """Train with a finished configuration, from the start or from a state."""
-    started, spec = perf_counter(), build_spec(config)
+    started = perf_counter() - (0.0 if state is None else state.info["seconds"])
+    spec = build_spec(config) if state is None else netspec.from_dict(state.info["spec"])
+    check(config)
     preprocess, splits = build_preprocess(config, spec), split(dataset, config.data, config.seed)
     parts = Parts(dataset, config, spec, preprocess, splits, pick_device(config.device))
     with locked(folder):
@@ -120,8 +123,8 @@ def run(
             num_test = len(splits.test or splits.val)
             limit(trainer, started, config.max_minutes, num_test)
             reporter.message(f"{trainer.total_steps:,} steps fit into {config.max_minutes:g} minutes")
-        seconds = fit(trainer, parts, folder, reporter, state)
-        result = finish(trainer, parts, folder, seconds)
+        fit(trainer, parts, folder, reporter, started)
+        result = finish(trainer, parts, folder, started)
         states.remove(folder)
         return result
 
@@ -175,13 +178,13 @@ def read(samples: Samples, part: str, parts: Parts, reporter: Reporter) -> Pixel
     return pixels
 
 
-def fit(trainer: Trainer, parts: Parts, folder: Path, reporter: Reporter, state: State | None) -> float:
-    """Run the loop, saving states; return the seconds spent, those before a resume included."""
+def fit(trainer: Trainer, parts: Parts, folder: Path, reporter: Reporter, started: float) -> None:
+    """Run the loop, saving states; `started` is when the run began, less the time before a resume."""
     about = {
         "config": configuration.to_dict(parts.config),
         "source": parts.dataset.source,
         "fingerprint": parts.dataset.fingerprint(),
-        "seconds": 0.0 if state is None else state.info["seconds"],
+        "spec": netspec.to_dict(parts.spec),
     }
     log = MetricsLog(folder, trainer.records)
 
@@ -190,12 +193,14 @@ def fit(trainer: Trainer, parts: Parts, folder: Path, reporter: Reporter, state:
         reporter.epoch(record)
 
     with Interrupts() as interrupts:
-        checkpointer = Checkpointer(trainer, folder, about, interrupts)
+        checkpointer = Checkpointer(
+            trainer, folder, interrupts, lambda: {**about, "seconds": perf_counter() - started}
+        )
         trainer.fit(Forecast(reporter).step, on_epoch, checkpoint=checkpointer)
-    return checkpointer.seconds()
+        checkpointer.heed()
 
 
-def finish(trainer: Trainer, parts: Parts, folder: Path, seconds: float) -> TrainResult:
+def finish(trainer: Trainer, parts: Parts, folder: Path, started: float) -> TrainResult:
     """Save the best weights, then read the test part for the first and only time."""
     best = trainer.best
     assert best is not None  # a finished training has at least one epoch
@@ -205,6 +210,6 @@ def finish(trainer: Trainer, parts: Parts, folder: Path, seconds: float) -> Trai
     network.load_state_dict(best.weights)
     classifier = Classifier(header, network, parts.device)
     evaluation = classifier.evaluate(parts.dataset, max_broken=parts.config.data.max_broken)
-    result = TrainResult(folder, classifier, best, evaluation, seconds)
+    result = TrainResult(folder, classifier, best, evaluation, perf_counter() - started)
     write_results(result, trainer.records, parts.dataset)
     return result

@@ -42,6 +42,20 @@ def typical_side(dataset: DataSet) -> float:
     return float(np.median(sides))
 
 
+def check(config: TrainConfig) -> None:
+    """Refuse settings that each are right and together are not.
+
+    Raises:
+        UsageError: names both.
+
+    """
+    if config.data.balance == "weights" and config.optim.accumulate > 1:
+        raise UsageError(
+            "data.balance = 'weights' and optim.accumulate > 1 exclude each other: pieces of a batch differ "
+            "in weight; take data.balance = 'sampling'"
+        )
+
+
 def build_spec(config: TrainConfig) -> NetSpec:
     """Build the network's spec: look up, scale by φ, then replace what the configuration sets."""
     scaled = scale(get_spec(config.model), config.phi)

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from effnet.training.loop import Best, Meter, Trainer
+from effnet.training.loop import Best, Trainer
+from effnet.training.meter import Meter
 from effnet.training.reporter import EpochRecord
 from effnet.training.state import State
 
@@ -57,7 +58,8 @@ def restore(trainer: Trainer, state: State) -> None:
     if info["best"] is not None:
         trainer.best = Best(weights=tensors_of("best", arrays), **info["best"])
     if "meter.losses" in arrays:
-        meter = tensors_of("meter", arrays)
+        device = next(trainer.network.parameters()).device
+        meter = {name: tensor.to(device) for name, tensor in tensors_of("meter", arrays).items()}
         trainer.meter = Meter(meter["losses"], meter["hits"], info["epoch_seconds"])
 
 
