@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import effnet
 from effnet.cli.main import main
@@ -45,6 +46,16 @@ def digits_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         path = root / f"class {dataset.class_names[label]}" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         samples.read(name).save(path)
+    return root
+
+
+def split_copy(source: Path, root: Path, held_out: str) -> Path:
+    """Copy a folder of classes; every fifth image goes into the part `held_out`, the others into `train`."""
+    for path in sorted(source.rglob("*.png")):
+        part = held_out if int(path.stem) % 5 == 0 else "train"
+        target = root / part / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
     return root
 
 
@@ -145,12 +156,7 @@ def test_train_on_a_folder_of_classes(
 def test_train_on_a_folder_with_its_own_split(
     digits_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = tmp_path / "split"
-    for path in sorted(digits_folder.rglob("*.png")):
-        part = "test" if int(path.stem) % 5 == 0 else "train"
-        target = root / part / path.parent.name / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+    root = split_copy(digits_folder, tmp_path / "split", "test")
     arguments = ("--phi", "-8", "--epochs", "1", "--resolution", "8")
     trained = run_json(capsys, "train", root, "--out", tmp_path / "run", *arguments)
     assert (trained["result"]["split"], trained["result"]["num_images"]) == ("test", 100)
@@ -160,12 +166,7 @@ def test_train_on_a_folder_with_its_own_split(
 
 
 def test_training_with_validation_alone_records_both_roles(digits_folder: Path, tmp_path: Path) -> None:
-    root = tmp_path / "split"
-    for path in sorted(digits_folder.rglob("*.png")):
-        part = "val" if int(path.stem) % 5 == 0 else "train"
-        target = root / part / path.parent.name / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+    root = split_copy(digits_folder, tmp_path / "split", "val")
     result = effnet.train(root, out=tmp_path / "run", phi=-8.0, epochs=1, resolution=8)
     val = effnet.load(result.model_path).header.metrics["val"]
     assert (val["epoch"], val["num_images"]) == (0, 100)
@@ -191,18 +192,9 @@ def test_one_unreadable_image_never_ends_a_run(digits_folder: Path, tmp_path: Pa
 
 def test_the_test_part_changes_nothing_but_the_result(digits_folder: Path, tmp_path: Path) -> None:
     """Training with every test image blackened gives the same bits."""
-    roots = [tmp_path / "clean", tmp_path / "black"]
-    from PIL import Image
-
-    for root in roots:
-        for path in sorted(digits_folder.rglob("*.png")):
-            part = "test" if int(path.stem) % 5 == 0 else "train"
-            target = root / part / path.parent.name / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if root.name == "black" and part == "test":
-                Image.new("L", (8, 8)).save(target)
-            else:
-                shutil.copy(path, target)
+    roots = [split_copy(digits_folder, tmp_path / name, "test") for name in ("clean", "black")]
+    for path in (roots[1] / "test").rglob("*.png"):
+        Image.new("L", (8, 8)).save(path)
     settings: dict[str, Any] = {"phi": -8.0, "epochs": 2, "resolution": 8}
     clean, black = (effnet.train(root, out=tmp_path / f"run {root.name}", **settings) for root in roots)
     assert all(tensor.equal(black.best.weights[name]) for name, tensor in clean.best.weights.items())

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from effnet.errors import UsageError, unknown_name
+from effnet.errors import UsageError, bad_value, key_of, unknown_name
 from effnet.recipe import read_recipe
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -210,12 +210,9 @@ def load_recipe(name: str) -> TrainConfig:
 def explain(error: ValidationError) -> str:
     """Say the first problem of a failed validation in one line, naming the key and the nearest known ones."""
     problem = error.errors()[0]
-    path = [str(part) for part in problem["loc"]]
-    key = ".".join(path) or "value"
     if problem["type"] == "unexpected_keyword_argument":
-        return str(unknown_name("key", key, _known_keys()))
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{key} = {problem['input']!r}: {message.removeprefix('value error, ')}"
+        return str(unknown_name("key", key_of(problem), _known_keys()))
+    return bad_value(problem)
 
 
 def _known_keys() -> list[str]:

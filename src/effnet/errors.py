@@ -1,7 +1,8 @@
 """Errors that speak to the person at the keyboard: what is wrong, what is allowed, what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import SequenceMatcher
+from typing import Any
 
 
 class EffnetError(Exception):
@@ -36,3 +37,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
 
     ranked = sorted(known, key=similarity, reverse=True)
     return UsageError(f"unknown {kind} {name!r}; known: {', '.join(ranked)}")
+
+
+def key_of(problem: Mapping[str, Any]) -> str:
+    """Return the dotted key of a problem as pydantic lists it."""
+    return ".".join(map(str, problem["loc"])) or "value"
+
+
+def bad_value(problem: Mapping[str, Any]) -> str:
+    """Say in one line which key has which value, and what is wrong with it."""
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    return f"{key_of(problem)} = {problem['input']!r}: {message.removeprefix('value error, ')}"

@@ -82,5 +82,5 @@ def print_confusion(evaluation: Evaluation) -> None:
         return
     made = table("most frequent confusions", ["true", "predicted", "images"], left=2)
     for pair in frequent_confusions(evaluation, MAX_LISTED_CLASSES):
-        made.add_row(pair.truth, pair.predicted, str(pair.count))
+        made.add_row(escape(pair.truth), escape(pair.predicted), str(pair.count))
     out.print("", made)

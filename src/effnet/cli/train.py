@@ -47,14 +47,6 @@ class TrainForm:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
-@dataclass(frozen=True)
-class DataForm:
-    """The two arguments that decide which defaults the others have."""
-
-    data: Annotated[str | None, tyro.conf.Positional] = None
-    recipe: str | None = None
-
-
 def run(args: Sequence[str]) -> None:
     """Run the command."""
     if any(arg.partition("=")[0] == "--resume" for arg in args):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from effnet.errors import UsageError
+from effnet.errors import UsageError, bad_value, key_of
 from effnet.files import write_text
 
 BlockKind = Literal["mbconv"]
@@ -124,11 +124,9 @@ def from_dict(data: object, origin: str = "network spec") -> NetSpec:
 def first_problem(error: ValidationError) -> str:
     """Say the first problem of a failed validation in one line, naming the key."""
     problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"]) or "value"
     if problem["type"] == "unexpected_keyword_argument":
-        return f"unknown key {key!r}"
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{key} = {problem['input']!r}: {message}" if problem["type"] != "missing" else f"{key} is missing"
+        return f"unknown key {key_of(problem)!r}"
+    return f"{key_of(problem)} is missing" if problem["type"] == "missing" else bad_value(problem)
 
 
 def save(spec: NetSpec, path: Path) -> None:

@@ -95,15 +95,17 @@ class Trainer:
                     break  # no checkpoint: no state stands between the last step and its validation
                 checkpoint(False)
             self.records.append(self._end_epoch(self.epoch))
-            if perf_counter() > self.deadline:
-                self.total_steps = (
-                    self.step
-                )  # so that the state of a training cut short is that of a finished one
+            self._heed_deadline()
             self.meter = Meter()
             on_epoch(self.records[-1])
             checkpoint(True)
         assert self.best is not None  # there is at least one step, and the first epoch sets it
         return self.best
+
+    def _heed_deadline(self) -> None:
+        """After the deadline, make the steps done the whole training: its state is that of a finished one."""
+        if perf_counter() > self.deadline:
+            self.total_steps = self.step
 
     def is_out_of_steps(self) -> bool:
         """Whether the schedule or the time has come to its end."""

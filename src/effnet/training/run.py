@@ -209,7 +209,7 @@ def finish(trainer: Trainer, parts: Parts, folder: Path, started: float) -> Trai
     network = ConvNet(parts.spec, len(parts.dataset.class_names))
     network.load_state_dict(best.weights)
     classifier = Classifier(header, network, parts.device)
-    evaluation = classifier.evaluate(parts.dataset, max_broken=parts.config.data.max_broken)
+    evaluation = classifier.evaluate(parts.dataset)
     result = TrainResult(folder, classifier, best, evaluation, perf_counter() - started)
     write_results(result, trainer.records, parts.dataset)
     return result
