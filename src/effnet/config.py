@@ -23,6 +23,7 @@ Means = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 OptimizerName = Literal["sgd", "adamw", "rmsprop"]
 ScheduleName = Literal["cosine", "exponential", "onecycle"]
 PolicyName = Literal["none", "rand", "auto-imagenet", "auto-cifar10", "auto-svhn", "trivial"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -148,6 +149,12 @@ class TrainConfig:
     """The state is saved after every epoch, and in long ones every so many minutes."""
     device: DeviceName = "auto"
     """Where to compute: auto takes a GPU if there is one."""
+    precision: PrecisionName = "auto"
+    """Number format of convolutions: auto is bfloat16 where the processor computes with it, else float32."""
+    native: bool = True
+    """On a CPU, train with effnet's own kernels; a C++ compiler makes them in seconds at the first start."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """torch.compile: auto is on for CUDA only; on a CPU, minutes of compiling do not pay off."""
     data: DataConfig = field(default_factory=DataConfig)
     input: InputConfig = field(default_factory=InputConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)

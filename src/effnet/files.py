@@ -47,6 +47,13 @@ def write_bytes(path: Path, write: Callable[[Path], None], *, keep: Path | None 
             temporary.unlink(missing_ok=True)
 
 
+def cache_folder() -> Path:
+    """Return where what can be made again is kept: `$EFFNET_CACHE`, or `effnet` in the user's cache."""
+    given = os.environ.get("EFFNET_CACHE")
+    folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "effnet"
+    return folder.expanduser()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
     write_bytes(path, lambda temporary: _write_text(temporary, text))

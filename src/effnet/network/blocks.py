@@ -1,9 +1,12 @@
 """The building blocks: convolution with normalisation, squeeze-and-excitation, MBConv, stochastic depth."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from effnet.network.native import ops
 from effnet.spec.cost import squeeze_channels
 from effnet.spec.netspec import NetSpec, Stage
 
@@ -15,8 +18,27 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
 }
 
+FUSED: dict[type[nn.Module], bool] = {nn.SiLU: True, nn.Identity: False}
+"""Activations that the CPU kernels compute together with the normalisation; whether each is SiLU."""
 
-class SamePadConv2d(nn.Conv2d):
+
+class Conv2d(nn.Conv2d):
+    """Convolution that can train on a CPU with the kernels of `native` when it is depthwise."""
+
+    native = False
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Convolve `(N, C, H, W)`."""
+        if self.native and self.training and self._is_kernel() and ops.supports(images):
+            return ops.depthwise_conv(images, self.weight, self.stride[0], cast(int, self.padding[0]))
+        return super().forward(images)
+
+    def _is_kernel(self) -> bool:
+        """Tell whether there is a kernel for this convolution."""
+        return self.groups == self.in_channels == self.out_channels and self.kernel_size[0] in (3, 5)
+
+
+class SamePadConv2d(Conv2d):
     """Convolution padded as TensorFlow's "SAME" does: at stride 2 the odd pixel goes right and below."""
 
     def forward(self, images: Tensor) -> Tensor:
@@ -36,7 +58,7 @@ def conv2d(spec: NetSpec, channels: tuple[int, int], kernel: tuple[int, int], gr
     size, stride = kernel
     if spec.padding == "same":
         return SamePadConv2d(*channels, size, stride, groups=groups, bias=False)
-    return nn.Conv2d(*channels, size, stride, size // 2, groups=groups, bias=False)
+    return Conv2d(*channels, size, stride, size // 2, groups=groups, bias=False)
 
 
 class ConvNorm(nn.Module):
@@ -44,6 +66,8 @@ class ConvNorm(nn.Module):
 
     `channels` are (input, output), `kernel` is (size, stride).
     """
+
+    native = False
 
     def __init__(
         self,
@@ -61,12 +85,17 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map `(N, C, H, W)` to `(N, K, ceil(H / stride), ceil(W / stride))`."""
-        y: Tensor = self.activation(self.norm(self.conv(x)))
-        return y
+        y: Tensor = self.conv(x)
+        if self.native and self.training and ops.supports(y) and type(self.activation) in FUSED:
+            return ops.batch_norm(y, self.norm, silu=FUSED[type(self.activation)])
+        activated: Tensor = self.activation(self.norm(y))
+        return activated
 
 
 class SqueezeExcite(nn.Module):
     """Channel attention (Hu et al. 2018): pool, squeeze, excite, multiply."""
+
+    native = False
 
     def __init__(self, spec: NetSpec, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -76,6 +105,8 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale each channel of `x (N, C, H, W)` by a gate in (0, 1)."""
+        if self.native and self.training and isinstance(self.activation, nn.SiLU) and ops.supports(x):
+            return ops.squeeze_excite(x, self.reduce, self.expand)
         gate = self.expand(self.activation(self.reduce(x.mean((2, 3), keepdim=True))))  # (N, C, 1, 1)
         y: Tensor = x * gate.sigmoid()
         return y

@@ -41,6 +41,7 @@ def limit(trainer: Trainer, started: float, minutes: float, num_test: int) -> No
 def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
     """Return the seconds of a training step and of evaluating one image, measured on a copy."""
     probe = Trainer(deepcopy(trainer.network), trainer.train, trainer.val, trainer.config)
+    probe.compute_by(trainer.compute)
     probe.network.train()
     batches = (batch for epoch in count() for batch in trainer.train.epoch(epoch))
     for _ in range(WARM_STEPS):
@@ -52,5 +53,6 @@ def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
         steps += 1
     step_seconds = (perf_counter() - started) / steps
     started = perf_counter()
-    logits, _ = predict_logits(probe.network, islice(trainer.val, NUM_VAL_BATCHES))
+    with probe.compute.autocast():
+        logits, _ = predict_logits(probe.network, islice(trainer.val, NUM_VAL_BATCHES))
     return step_seconds, (perf_counter() - started) / len(logits)

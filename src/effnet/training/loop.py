@@ -17,6 +17,7 @@ from effnet.errors import EffnetError
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.training import optim
 from effnet.training.average import averaged
+from effnet.training.compute import PLAIN, Compute, use_kernels
 from effnet.training.meter import Meter
 from effnet.training.reporter import EpochRecord, StepRecord
 
@@ -56,6 +57,13 @@ class Trainer:
         self.deadline = float("inf")
         """Moment, by `perf_counter`, at which the training ends even if the schedule does not."""
         self.meter = Meter()
+        self.compute_by(PLAIN)
+
+    def compute_by(self, compute: Compute) -> None:
+        """Compute in this way from now on."""
+        self.compute = compute
+        use_kernels(self.network, compute.native)
+        self.forward = compute.forward(self.network)
 
     @property
     def epoch(self) -> int:
@@ -127,7 +135,8 @@ class Trainer:
         losses, outputs = [], []
         pieces = self.config.optim.accumulate
         for part, targets in zip(images.chunk(pieces), labels.chunk(pieces), strict=True):
-            logits = self.network(part)
+            with self.compute.autocast():
+                logits = self.forward(part).float()
             loss = self._loss(logits, targets) * (len(part) / len(images))
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
@@ -182,7 +191,8 @@ class Trainer:
         Clearly means by more than one standard error of the highest accuracy so far. On a few hundred images
         the highest of many epochs is mostly luck, while later weights had more training at a lower rate.
         """
-        logits, labels = predict_logits(network, self.val)
+        with self.compute.autocast():
+            logits, labels = predict_logits(network, self.val)
         top1, loss = top1_and_loss(logits, labels)
         self.highest = max(self.highest, top1)
         if self.best is None or top1 >= self.highest - standard_error(self.highest, len(labels)):

@@ -22,6 +22,7 @@ from effnet.network.model import ConvNet
 from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 from effnet.training import state as states
+from effnet.training.compute import choose
 from effnet.training.duration import limit
 from effnet.training.folder import MODEL_FILE, locked, run_folder
 from effnet.training.forecast import Forecast
@@ -117,6 +118,8 @@ def run(
             states.remove(folder)  # `overwrite` was said, or there is none
         announce(reporter, parts, state)
         trainer = build_trainer(parts, reporter)
+        trainer.compute_by(choose(config, parts.device))
+        reporter.message(f"computing in {trainer.compute.describe()}")
         if state is not None:
             restore(trainer, state)
         elif config.max_minutes is not None:
