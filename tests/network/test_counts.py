@@ -43,6 +43,7 @@ SPECS = {
     "phi -3": scale(B0, -3),
     "phi 1.7": scale(B0, 1.7),
     "expand ratio 1": replace(B0, stages=tuple(replace(stage, expand_ratio=1) for stage in B0.stages)),
+    "fused": replace(B0, stages=tuple(replace(stage, block="fused-mbconv") for stage in B0.stages)),
     "no squeeze": replace(B0, stages=tuple(replace(stage, se_ratio=0.0) for stage in B0.stages)),
     "one channel": replace(B0_CIFAR, in_channels=1),
     "same padding, odd": replace(B0, padding="same", resolution=97),
@@ -67,7 +68,7 @@ def test_arithmetic_equals_measurement_for_any_number_of_classes(num_classes: in
     stages=st.lists(
         st.builds(
             Stage,
-            block=st.just("mbconv"),
+            block=st.sampled_from(["mbconv", "fused-mbconv"]),
             expand_ratio=st.integers(1, 6),
             kernel_size=st.sampled_from([1, 3, 5, 7, 9, 11]),
             stride=st.integers(1, 4),

@@ -26,7 +26,7 @@ SPECS = st.builds(
     stages=st.lists(
         st.builds(
             Stage,
-            block=st.just("mbconv"),
+            block=st.sampled_from(["mbconv", "fused-mbconv"]),
             expand_ratio=st.integers(1, 8),
             kernel_size=KERNELS,
             stride=STRIDES,

@@ -158,4 +158,32 @@ class MBConv(nn.Module):
         return x + self.drop_path(y) if self.residual else y
 
 
-BLOCKS: dict[str, type[MBConv]] = {"mbconv": MBConv}
+class FusedMBConv(nn.Module):
+    """Inverted bottleneck with one dense convolution for expansion and depthwise (Tan & Le 2021, Figure 2).
+
+    More multiply-adds, and faster in early stages: dense convolutions run near the ceiling, depthwise
+    ones far below it. With an `expand_ratio` of 1 that convolution is all there is.
+    """
+
+    def __init__(
+        self, spec: NetSpec, stage: Stage, in_channels: int, *, stride: int, drop_path: float
+    ) -> None:
+        super().__init__()
+        expands = stage.expand_ratio != 1
+        middle = in_channels * stage.expand_ratio if expands else stage.out_channels
+        squeezed = squeeze_channels(in_channels, stage.se_ratio)
+        self.fused = ConvNorm(spec, (in_channels, middle), kernel=(stage.kernel_size, stride))
+        self.se = SqueezeExcite(spec, middle, squeezed) if stage.se_ratio else nn.Identity()
+        self.project = (
+            ConvNorm(spec, (middle, stage.out_channels), activate=False) if expands else nn.Identity()
+        )
+        self.residual = stride == 1 and in_channels == stage.out_channels
+        self.drop_path = DropPath(drop_path if self.residual else 0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(N, C, H, W)` to `(N, K, ceil(H / stride), ceil(W / stride))`."""
+        y: Tensor = self.project(self.se(self.fused(x)))
+        return x + self.drop_path(y) if self.residual else y
+
+
+BLOCKS: dict[str, type[MBConv] | type[FusedMBConv]] = {"mbconv": MBConv, "fused-mbconv": FusedMBConv}

@@ -92,7 +92,7 @@ def layers(spec: NetSpec, num_classes: int, resolution: int | None = None) -> It
     for row, stage in enumerate(spec.stages, start=1):
         for index in range(stage.repeats):
             stride = stage.stride if index == 0 else 1
-            yield from _mbconv(row, stage, channels, (size, stride))
+            yield from BLOCKS[stage.block](row, stage, channels, (size, stride))
             size = -(-size // stride)  # padding makes every stride round up
             channels = stage.out_channels
     yield Layer(len(spec.stages) + 1, channels, spec.head.out_channels, 1, 1, size, True)
@@ -112,6 +112,24 @@ def _mbconv(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, in
         yield Layer(row, middle, squeezed, 1, 1, 1, False)
         yield Layer(row, squeezed, middle, 1, 1, 1, False)
     yield Layer(row, middle, stage.out_channels, 1, 1, out_size, True)
+
+
+def _fused_mbconv(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, int]) -> Iterator[Layer]:
+    """Layers of a fused bottleneck: one dense convolution expands, then squeeze, excite, project."""
+    size, stride = size_stride
+    out_size = -(-size // stride)
+    expands = stage.expand_ratio != 1
+    middle = in_channels * stage.expand_ratio if expands else stage.out_channels
+    yield Layer(row, in_channels, middle, stage.kernel_size, 1, out_size, True)
+    if stage.se_ratio:
+        squeezed = squeeze_channels(in_channels, stage.se_ratio)
+        yield Layer(row, middle, squeezed, 1, 1, 1, False)
+        yield Layer(row, squeezed, middle, 1, 1, 1, False)
+    if expands:
+        yield Layer(row, middle, stage.out_channels, 1, 1, out_size, True)
+
+
+BLOCKS = {"mbconv": _mbconv, "fused-mbconv": _fused_mbconv}
 
 
 def squeeze_channels(in_channels: int, se_ratio: float) -> int:

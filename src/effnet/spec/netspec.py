@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass
 from effnet.errors import UsageError, bad_value, key_of
 from effnet.files import write_text
 
-BlockKind = Literal["mbconv"]
+BlockKind = Literal["mbconv", "fused-mbconv"]
 Activation = Literal["silu", "relu", "relu6", "hardswish", "gelu"]
 Padding = Literal["symmetric", "same"]
 
