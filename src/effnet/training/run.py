@@ -118,7 +118,6 @@ def run(
             states.remove(folder)  # `overwrite` was said, or there is none
         announce(reporter, parts, state)
         trainer = build_trainer(parts, reporter)
-        trainer.compute_by(choose(config, parts.device))
         reporter.message(f"computing in {trainer.compute.describe()}")
         if state is not None:
             restore(trainer, state)
@@ -163,7 +162,9 @@ def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
     loader = build_loader(train_pixels, augment, mix, config.batch_size, config.seed)
     torch.manual_seed(config.seed)
     network = to_device(ConvNet(parts.spec, num_classes), device)
-    return Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
+    trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
+    trainer.compute_by(choose(config, device))
+    return trainer
 
 
 def read(samples: Samples, part: str, parts: Parts, reporter: Reporter) -> Pixels:
