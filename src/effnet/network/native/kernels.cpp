@@ -63,11 +63,14 @@ struct Shape {
     int64_t n, h, w, c, out_h, out_w, pad, stride, dilate; // dilate: zeros between the input's pixels, plus one
 };
 
+// Whether row y of the padded and dilated image holds pixels; if not, all of it is zero.
+static bool has_pixels(const Shape &s, int64_t y) { return y >= 0 && y % s.dilate == 0 && y / s.dilate < s.h; }
+
 // Copy row y of an image as float, padded and dilated by zeros, to `width` pixels of L channels.
 template <typename T, int L>
 static void fill_row(float *row, const T *image, const Shape &s, int64_t y, int64_t width) {
     memset(row, 0, width * L * sizeof(float));
-    if (y < 0 || y % s.dilate || y / s.dilate >= s.h) return;
+    if (!has_pixels(s, y)) return;
     const T *source = image + y / s.dilate * s.w * s.c;
     for (int64_t x = 0, at = s.pad; x < s.w; ++x, at += s.dilate)
         if (at >= 0 && at < width) store<L>(row + at * L, load<L>(source + x * s.c));
@@ -84,6 +87,7 @@ static void convolve_image(const T *in, const float *weight, T *out, const Shape
         for (int64_t x = 0; x < s.out_w; x += 4) {
             vf<L> sum[4] = {};
             for (int i = 0; i < K; ++i) {
+                if (!has_pixels(s, y * s.stride + i - s.pad)) continue;
                 const float *row = rows + ((y * s.stride + i) % K * width + x * s.stride) * L;
                 for (int j = 0; j < K; ++j) {
                     const vf<L> w = load<L>(weight + (i * K + j) * s.c);
