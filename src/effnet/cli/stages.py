@@ -19,7 +19,7 @@ def count_classes(given: int | None, spec: NetSpec) -> int:
     """Return the number of classes that costs are counted for: CIFAR-10's for networks of small images."""
     if given is not None and given < 1:
         raise UsageError(f"--classes {given}: must be at least 1")
-    return given or (CIFAR_CLASSES if spec.stem.stride == 1 else IMAGENET_CLASSES)
+    return given or (CIFAR_CLASSES if spec.total_stride < 16 else IMAGENET_CLASSES)
 
 
 def rows(spec: NetSpec) -> list[Row]:
