@@ -42,19 +42,20 @@ B0_CIFAR = replace(
     resolution=32,
 )
 
-# For minutes on a CPU: fused blocks while maps are large, as in EfficientNetV2 (Tan & Le 2021), the last
-# stage with depthwise convolution and squeeze-and-excitation; 32×32 ends in 4×4 (docs/experiments.md).
+# For minutes on a CPU: fused blocks while maps are large, as in EfficientNetV2 (Tan & Le 2021), then MBConv with
+# squeeze-and-excitation; 32×32 ends in 4×4 (docs/experiments.md).
 QUICK_CIFAR = NetSpec(
     name="quick-cifar",
-    stem=Stem(kernel_size=3, stride=2, out_channels=32),
+    stem=Stem(kernel_size=3, stride=1, out_channels=16),
     stages=(
         #     block         expand  k  s    c  n  squeeze
-        Stage("fused-mbconv", 4, 3, 1, 32, 1, 0.0),
+        Stage("fused-mbconv", 1, 3, 1, 16, 1, 0.0),
+        Stage("fused-mbconv", 4, 3, 2, 32, 1, 0.0),
         Stage("fused-mbconv", 4, 3, 2, 64, 2, 0.0),
-        Stage("fused-mbconv", 4, 3, 1, 96, 1, 0.0),
-        Stage("mbconv", 6, 3, 2, 160, 2, 0.25),
+        Stage("mbconv", 4, 3, 1, 96, 2, 0.25),
+        Stage("mbconv", 6, 3, 2, 128, 2, 0.25),
     ),
-    head=Head(out_channels=768),
+    head=Head(out_channels=640),
     resolution=32,
     dropout=0.0,  # a few epochs do not overfit
     drop_path=0.0,
