@@ -42,8 +42,8 @@ B0_CIFAR = replace(
     resolution=32,
 )
 
-# For minutes on a CPU: fused blocks while maps are large, as in EfficientNetV2 (Tan & Le 2021), then MBConv with
-# squeeze-and-excitation; 32×32 ends in 4×4 (docs/experiments.md).
+# For minutes on a CPU: fused blocks while maps are large, as in EfficientNetV2 (Tan & Le 2021), then MBConv
+# with squeeze-and-excitation; 32×32 ends in 4×4 (docs/experiments.md).
 QUICK_CIFAR = NetSpec(
     name="quick-cifar",
     stem=Stem(kernel_size=3, stride=1, out_channels=16),
