@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from effnet.data.download import OnProgress, cache_folder, fetch
 from effnet.errors import DataError
@@ -101,6 +102,19 @@ class Content:
 
     class_names: tuple[str, ...]
     parts: Mapping[str, Part]
+
+
+@dataclass(frozen=True)
+class CifarReader:
+    """Reads images of CIFAR: `test/00042.png` is the one in place 42 of the test part."""
+
+    content: Content
+
+    def __call__(self, name: str) -> Image.Image:
+        """Return the image of a name."""
+        part, _, file = name.partition("/")
+        pixels = self.content.parts[part].pixels[int(file.removesuffix(".png"))]
+        return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))  # (32, 32, 3)
 
 
 def load(archive: Archive, on_download: OnProgress) -> Content:

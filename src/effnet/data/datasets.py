@@ -2,21 +2,21 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from effnet.data.cifar import ARCHIVES
+from effnet.data.cifar import ARCHIVES, CifarReader
 from effnet.data.cifar import load as load_cifar
 from effnet.data.download import OnProgress, ignore
+from effnet.data.scan import FileReader, find_images
 from effnet.errors import DataError, UsageError, unknown_name
-from effnet.imaging.decode import EXTENSIONS, decode
+from effnet.imaging.decode import EXTENSIONS
 
 SPLIT_FOLDERS = {
     "train": ("train", "training"),
@@ -34,14 +34,17 @@ class Samples:
     labels: NDArray[np.int64]
     """Index into the class names, `(N,)`."""
     read: Callable[[str], Image.Image]
-    """Decodes the image of a name; raises DataError with the reason."""
+    """Decodes the image of a name; raises DataError with the reason. It can be pickled, for workers."""
+    stamps: NDArray[np.int64] | None = None
+    """Bytes and time of the last change (ns) of each file, `(N, 2)`; None where images are no files."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def take(self, indices: NDArray[np.int64]) -> "Samples":
         """Return the images at these positions, in this order."""
-        return Samples(tuple(self.names[i] for i in indices), self.labels[indices], self.read)
+        stamps = None if self.stamps is None else self.stamps[indices]
+        return Samples(tuple(self.names[i] for i in indices), self.labels[indices], self.read, stamps)
 
     def named(self, names: frozenset[str]) -> "Samples":
         """Return the images whose name is in the set, in the order they stand here."""
@@ -67,6 +70,10 @@ class DataSet:
 
     def fingerprint(self) -> str:
         """Return a hash of classes, image names and labels; the pixels are not read."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         content = [list(self.class_names)]
         for part, samples in self.parts.items():
             content.append([part, *samples.names, *map(str, samples.labels.tolist())])
@@ -76,7 +83,13 @@ class DataSet:
         """Return the images of all parts together."""
         parts = tuple(self.parts.values())
         names = tuple(name for part in parts for name in part.names)
-        return Samples(names, np.concatenate([part.labels for part in parts]), parts[0].read)
+        stamps = [part.stamps for part in parts if part.stamps is not None]
+        return Samples(
+            names,
+            np.concatenate([part.labels for part in parts]),
+            parts[0].read,
+            np.concatenate(stamps) if len(stamps) == len(parts) else None,
+        )
 
 
 def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> DataSet:
@@ -164,27 +177,20 @@ def _check_classes(folder: Path, class_names: tuple[str, ...]) -> None:
 
 def _scan(root: Path, folder: Path, class_names: tuple[str, ...]) -> Samples:
     names: list[str] = []
+    stamps: list[tuple[int, int]] = []
     labels: list[int] = []
     for label, class_name in enumerate(class_names):
-        files = image_files(folder / class_name)
+        place = folder / class_name
+        files = find_images(place) if place.is_dir() else []
         if not files and folder.name.casefold() not in SPLIT_FOLDERS["val"] + SPLIT_FOLDERS["test"]:
-            raise DataError(f"{folder / class_name} holds no images ({', '.join(sorted(EXTENSIONS))})")
-        names += [path.relative_to(root).as_posix() for path in files]
+            raise DataError(f"{place} holds no images ({', '.join(sorted(EXTENSIONS))})")
+        below = place.relative_to(root).as_posix()
+        names += [f"{below}/{file.name}" for file in files]
+        stamps += [(file.num_bytes, file.changed) for file in files]
         labels += [label] * len(files)
     if not names:
         raise DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
-    return Samples(tuple(names), np.array(labels, dtype=np.int64), lambda name: decode(root / name))
-
-
-def image_files(folder: Path) -> list[Path]:
-    """Image files at any depth below a folder, sorted; hidden files and folders are left out."""
-    files = (Path(parent) / name for parent, _, names in os.walk(folder) for name in names)
-    return sorted(
-        path
-        for path in files
-        if path.suffix.lower() in EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    return Samples(tuple(names), np.array(labels, np.int64), FileReader(root), np.array(stamps, np.int64))
 
 
 @cache
@@ -196,29 +202,28 @@ def _digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return pixels, bunch.target.astype(np.int64)
 
 
+@dataclass(frozen=True)
+class DigitsReader:
+    """Reads the handwritten digits: `0042.png` is the one in place 42."""
+
+    def __call__(self, name: str) -> Image.Image:
+        """Return the image of a name."""
+        return Image.fromarray(_digits()[0][int(name.removesuffix(".png"))])
+
+
 def open_digits() -> DataSet:
     """Open the handwritten digits inside scikit-learn: 1,797 real scans, 8×8, ten classes, no split."""
-    pixels, labels = _digits()
+    labels = _digits()[1]
     names = tuple(f"{index:04d}.png" for index in range(len(labels)))
-
-    def read(name: str) -> Image.Image:
-        return Image.fromarray(pixels[int(name.removesuffix(".png"))])
-
     class_names = tuple(str(digit) for digit in range(10))
-    return DataSet(
-        "digits", class_names, {"all": Samples(names, labels, read)}, source="digits", recipe="digits"
-    )
+    samples = Samples(names, labels, DigitsReader())
+    return DataSet("digits", class_names, {"all": samples}, source="digits", recipe="digits")
 
 
 def open_cifar(name: str, on_download: OnProgress = ignore) -> DataSet:
     """Open `cifar10` or `cifar100`: 50,000 images to train on, 10,000 to test, 32×32, in colour."""
     content = load_cifar(ARCHIVES[name], on_download)
-
-    def read(image: str) -> Image.Image:
-        part, _, file = image.partition("/")
-        pixels = content.parts[part].pixels[int(file.removesuffix(".png"))]
-        return Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))  # (32, 32, 3)
-
+    read = CifarReader(content)
     parts = {
         part: Samples(tuple(f"{part}/{i:05d}.png" for i in range(len(images.labels))), images.labels, read)
         for part, images in content.parts.items()

@@ -10,8 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from effnet import modelfile
-from effnet.data.datasets import DataSet, Samples, image_files, open_dataset
+from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import EvalLoader, ignore, read_pixels
+from effnet.data.scan import image_files
 from effnet.data.splits import held_out
 from effnet.device import pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError

@@ -1,0 +1,76 @@
+"""Which image files a folder holds, found in one pass with their size and the time of their last change."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from effnet.errors import DataError
+from effnet.imaging.decode import EXTENSIONS, decode
+
+UNKNOWN = -1  # of a file that is listed and cannot be looked at, such as a link that leads nowhere
+
+
+class ImageFile(NamedTuple):
+    """An image file as the file system lists it; it was not opened."""
+
+    name: str
+    """Path below the folder, with forward slashes."""
+    num_bytes: int
+    changed: int
+    """Time of the last change in nanoseconds."""
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Decodes images of a folder by their name; a value, so that it can be sent to another process."""
+
+    root: Path
+
+    def __call__(self, name: str) -> Image.Image:
+        """Decode an image; raises DataError with the reason."""
+        return decode(self.root / name)
+
+
+def find_images(folder: Path) -> list[ImageFile]:
+    """Image files at any depth below a folder, sorted; hidden files and folders are left out.
+
+    Raises:
+        DataError: a folder cannot be read.
+
+    """
+    try:
+        found = list(_walk(folder, ""))
+    except OSError as error:
+        raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+    return sorted(found, key=lambda file: file.name.split("/"))
+
+
+def _walk(folder: str | Path, prefix: str) -> Iterator[ImageFile]:
+    """List what `os.walk` would; it makes no objects but strings, and `scandir` knows what is a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.startswith("."):
+                continue
+            if entry.is_dir():
+                if not entry.is_symlink():  # it may lead back here
+                    yield from _walk(entry.path, f"{prefix}{name}/")
+            elif os.path.splitext(name)[1].lower() in EXTENSIONS:
+                yield _look_at(entry, prefix + name)
+
+
+def _look_at(entry: "os.DirEntry[str]", name: str) -> ImageFile:
+    try:
+        found = entry.stat()
+    except OSError:
+        return ImageFile(name, UNKNOWN, UNKNOWN)  # decoding it will say why
+    return ImageFile(name, found.st_size, found.st_mtime_ns)
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Paths of the image files at any depth below a folder; see `find_images`."""
+    return [folder / file.name for file in find_images(folder)]
