@@ -39,6 +39,10 @@ class DataConfig:
     """For unequal classes: weigh the loss by 1 / frequency, or draw images of all classes equally often."""
     max_broken: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
     """Share of unreadable images that may be skipped, each one named; more is an error."""
+    storage: Literal["auto", "memory", "stream"] = "auto"
+    """Decoded images stay in memory, or workers decode them for every epoch; auto: in memory if they fit."""
+    workers: Annotated[int, Field(ge=0, le=1024)] | None = None
+    """Processes that decode a stream, 0: the training's own; one per core, at most 16, when not given."""
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -13,8 +13,9 @@ from torch import Tensor
 from effnet.config import AugmentConfig
 from effnet.data.augment import Augment
 from effnet.data.datasets import Samples, open_dataset
-from effnet.data.loaders import EvalLoader, Pixels, TrainLoader, check_memory, read_pixels
+from effnet.data.loaders import EvalLoader, TrainLoader
 from effnet.data.mixing import Mix
+from effnet.data.pixels import PixelFormat, Pixels, read_pixels
 from effnet.errors import DataError
 from effnet.imaging.decode import decode
 from effnet.imaging.preprocess import Preprocess
@@ -65,7 +66,7 @@ def by_position(loader: TrainLoader, epoch: int) -> dict[int, Tensor]:
 
 
 def read(samples: Samples, max_broken: float = 0.0, side: int = 8) -> Pixels:
-    return read_pixels(samples, PREPROCESS, side=side, max_broken=max_broken)
+    return read_pixels(samples, PixelFormat(PREPROCESS, side), max_broken=max_broken)
 
 
 @pytest.mark.parametrize("side", [8, 10])
@@ -81,8 +82,8 @@ def test_pixels_keep_the_order_and_the_labels_of_the_samples(folder: Path, side:
 def test_progress_is_told_for_every_image(folder: Path) -> None:
     told: list[tuple[int, int]] = []
     samples = open_dataset(folder).parts["all"]
-    read_pixels(samples, PREPROCESS, side=8, max_broken=0, on_read=lambda *count: told.append(count))
-    assert told == [(done, 20) for done in range(1, 21)]
+    read_pixels(samples, PixelFormat(PREPROCESS, 8), max_broken=0, on_read=lambda *count: told.append(count))
+    assert told == [(done, 20) for done in range(21)]
 
 
 def test_broken_images_are_skipped_by_name_up_to_the_limit(folder: Path) -> None:
@@ -192,9 +193,10 @@ def test_an_image_looks_different_in_each_epoch(config: AugmentConfig) -> None:
 
 
 def test_labels_stay_with_their_images() -> None:
-    whole = TrainLoader(numbered(20, side=8), Augment(ALL_OFF, PREPROCESS), Mix(ALL_OFF, 20), 4, 0)
+    pixels = numbered(20, side=8)
+    whole = TrainLoader(pixels, Augment(ALL_OFF, PREPROCESS), Mix(ALL_OFF, 20), 4, 0)
     for position, image in by_position(whole, 1).items():
-        expected = PREPROCESS.normalise(whole.pixels.images[position].float() / 255)
+        expected = PREPROCESS.normalise(pixels.images[position].float() / 255)
         assert torch.equal(image, expected)
 
 
@@ -224,14 +226,3 @@ def test_batches_are_float_and_laid_out_for_convolutions(
     for images, labels in batches():
         assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
         assert images.is_contiguous(memory_format=torch.channels_last)
-
-
-def test_more_images_than_memory_holds_are_refused_with_the_figures() -> None:
-    with pytest.raises(
-        DataError, match=r"need 1000000\.0 GB and this machine has [\d.]+ GB; take a lower --res"
-    ):
-        check_memory(10**15)
-
-
-def test_what_fits_is_not_refused() -> None:
-    check_memory(10**6)

@@ -21,7 +21,7 @@ def images(root: Path, *names: str) -> Path:
 
 
 def test_files_are_sorted_folder_by_folder(tmp_path: Path) -> None:
-    """Not as text, where `a-b` comes before `a/b`: the order is that of the paths, whatever the system lists."""
+    """Not as text, where `a-b` comes before `a/b`, and not as the system lists them."""
     names = ["b.png", "a-b.png", "a/z.png", "a/b/c.png", "a/b-c.png", "B.png"]
     found = [file.name for file in find_images(images(tmp_path, *names))]
     assert found == sorted(names, key=lambda name: Path(name).parts)
@@ -53,27 +53,24 @@ def test_a_link_that_leads_nowhere_is_listed_and_named_when_it_is_read(tmp_path:
         open_dataset(tmp_path).parts["all"].read("a/2.png")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    images(tmp_path, "a/1.png", "a/secret/2.png", "b/1.png")
-    (tmp_path / "a" / "secret").chmod(0)
-    with pytest.raises(DataError, match=r"cannot read the folder .*a/secret: Permission denied"):
-        open_dataset(tmp_path)
-    (tmp_path / "a" / "secret").chmod(0o700)
+    with pytest.raises(DataError, match=r"cannot read the folder .*gone: No such file or directory"):
+        find_images(tmp_path / "gone")
 
 
 def test_size_and_time_stay_with_their_images(tmp_path: Path) -> None:
     images(tmp_path, "train/a/1.png", "train/b/1.png", "train/b/2.png", "test/a/3.png")
     samples = open_dataset(tmp_path).all_samples()
     taken = samples.take(np.array([3, 1]))
-    assert taken.stamps is not None
-    for name, stamp in zip(taken.names, taken.stamps.tolist(), strict=True):
+    assert taken.files is not None
+    assert taken.files.root == tmp_path.resolve()
+    for name, stamp in zip(taken.names, taken.files.stamps.tolist(), strict=True):
         found = (tmp_path / name).stat()
         assert stamp == [found.st_size, found.st_mtime_ns]
 
 
 def test_images_that_are_no_files_have_no_times() -> None:
-    assert open_dataset("digits").all_samples().take(np.array([3])).stamps is None
+    assert open_dataset("digits").all_samples().take(np.array([3])).files is None
 
 
 def test_what_reads_images_can_be_sent_to_another_process(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_limit_of_time_lowers_the_steps_and_leaves_the_rest() -> None:
     trained = trainer(tiny(epochs=100_000))
     before = {name: tensor.clone() for name, tensor in trained.network.state_dict().items()}
     started = perf_counter()
-    limit(trained, started, minutes=0.5, num_test=100)
+    limit(trained, started, minutes=0.5, num_test=100, read_seconds=0.001)
     assert 1 <= trained.total_steps < 100_000
     assert started < trained.deadline < started + 30
     assert all(torch.equal(before[name], tensor) for name, tensor in trained.network.state_dict().items())
@@ -146,7 +146,7 @@ def test_a_limit_of_time_lowers_the_steps_and_leaves_the_rest() -> None:
 def test_a_limit_beyond_need_changes_nothing() -> None:
     trained = trainer(tiny(epochs=1))
     steps = trained.total_steps
-    limit(trained, perf_counter(), minutes=60.0, num_test=100)
+    limit(trained, perf_counter(), minutes=60.0, num_test=100, read_seconds=0.001)
     assert trained.total_steps == steps
 
 

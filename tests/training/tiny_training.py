@@ -10,8 +10,9 @@ from effnet import config as configuration
 from effnet.config import TrainConfig
 from effnet.data.augment import Augment
 from effnet.data.datasets import open_digits
-from effnet.data.loaders import EvalLoader, Pixels, TrainLoader, read_pixels
+from effnet.data.loaders import EvalLoader, TrainLoader
 from effnet.data.mixing import Mix
+from effnet.data.pixels import PixelFormat, Pixels, read_pixels
 from effnet.network.model import ConvNet
 from effnet.training.loop import Best, Trainer, Weights
 from effnet.training.reporter import EpochRecord, StepRecord
@@ -38,7 +39,8 @@ def tiny(**settings: Any) -> TrainConfig:
 def digits(first: int, last: int) -> Pixels:
     config = tiny()
     samples = open_digits().parts["all"].take(np.arange(first, last))
-    return read_pixels(samples, build_preprocess(config, build_spec(config)), side=8, max_broken=0)
+    form = PixelFormat(build_preprocess(config, build_spec(config)), 8)
+    return read_pixels(samples, form, max_broken=0)
 
 
 def trainer(config: TrainConfig, num_images: int = 160) -> Trainer:

@@ -48,10 +48,11 @@ def run(args: Sequence[str]) -> None:
     with TerminalReporter(quiet=form.json) as reporter:
         dataset = open_dataset(form.data, on_download=reporter.downloading)
         evaluation = classifier.evaluate(
-            dataset, split=form.split, on_read=lambda done, total: reporter.reading("images", done, total)
+            dataset,
+            split=form.split,
+            on_read=lambda done, total: reporter.reading("images", done, total),
+            say=reporter.message,
         )
-    for problem in evaluation.broken:
-        reporter.message(f"skipped: {problem}")
     show_result(evaluation, form.json)
     if form.report is not None:
         command = shlex.join(["effnet", "evaluate", *args])

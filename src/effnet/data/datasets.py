@@ -14,7 +14,7 @@ from PIL import Image
 from effnet.data.cifar import ARCHIVES, CifarReader
 from effnet.data.cifar import load as load_cifar
 from effnet.data.download import OnProgress, ignore
-from effnet.data.scan import FileReader, find_images
+from effnet.data.scan import FileReader, Files, find_images, join
 from effnet.errors import DataError, UsageError, unknown_name
 from effnet.imaging.decode import EXTENSIONS
 
@@ -35,16 +35,16 @@ class Samples:
     """Index into the class names, `(N,)`."""
     read: Callable[[str], Image.Image]
     """Decodes the image of a name; raises DataError with the reason. It can be pickled, for workers."""
-    stamps: NDArray[np.int64] | None = None
-    """Bytes and time of the last change (ns) of each file, `(N, 2)`; None where images are no files."""
+    files: Files | None = None
+    """How they lie on the disk; None where images are no files."""
 
     def __len__(self) -> int:
         return len(self.names)
 
     def take(self, indices: NDArray[np.int64]) -> "Samples":
         """Return the images at these positions, in this order."""
-        stamps = None if self.stamps is None else self.stamps[indices]
-        return Samples(tuple(self.names[i] for i in indices), self.labels[indices], self.read, stamps)
+        files = None if self.files is None else self.files.take(indices)
+        return Samples(tuple(self.names[i] for i in indices), self.labels[indices], self.read, files)
 
     def named(self, names: frozenset[str]) -> "Samples":
         """Return the images whose name is in the set, in the order they stand here."""
@@ -83,13 +83,9 @@ class DataSet:
         """Return the images of all parts together."""
         parts = tuple(self.parts.values())
         names = tuple(name for part in parts for name in part.names)
-        stamps = [part.stamps for part in parts if part.stamps is not None]
-        return Samples(
-            names,
-            np.concatenate([part.labels for part in parts]),
-            parts[0].read,
-            np.concatenate(stamps) if len(stamps) == len(parts) else None,
-        )
+        labels = np.concatenate([part.labels for part in parts])
+        files = [part.files for part in parts if part.files is not None]
+        return Samples(names, labels, parts[0].read, join(files) if files else None)
 
 
 def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> DataSet:
@@ -190,7 +186,8 @@ def _scan(root: Path, folder: Path, class_names: tuple[str, ...]) -> Samples:
         labels += [label] * len(files)
     if not names:
         raise DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
-    return Samples(tuple(names), np.array(labels, np.int64), FileReader(root), np.array(stamps, np.int64))
+    found = Files(root.resolve(), np.array(stamps, np.int64))
+    return Samples(tuple(names), np.array(labels, np.int64), FileReader(root), found)
 
 
 @cache

@@ -1,10 +1,6 @@
-"""Batches on the device: decoded once into one uint8 tensor that stays there, augmented in batches."""
+"""Batches on the device: stored images, augmented or only preprocessed there."""
 
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -12,124 +8,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effnet.data.augment import Augment
-from effnet.data.datasets import Samples
 from effnet.data.mixing import Mix
+from effnet.data.pixels import PixelSource, Stored
 from effnet.data.randomness import batch_draw, permutation, uniform
-from effnet.errors import DataError
 from effnet.imaging.preprocess import Preprocess
 
 Batch = tuple[Tensor, Tensor]
 """`images (N, C, H, W)` float, normalised, and `labels (N,)` int64, or `(N, K)` probabilities."""
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """Decoded images in memory, with the names of those that could not be read."""
-
-    images: Tensor
-    """`(N, C, S, S)` uint8."""
-    labels: Tensor
-    """`(N,)` int64."""
-    names: tuple[str, ...]
-    broken: tuple[str, ...] = ()
-    """One message per skipped image: name and reason."""
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def to(self, device: torch.device) -> "Pixels":
-        """Return the same images on another device."""
-        return Pixels(self.images.to(device), self.labels.to(device), self.names, self.broken)
-
-
-def ignore(done: int, total: int) -> None:
-    """Follow no progress."""
-
-
-def read_pixels(
-    samples: Samples,
-    preprocess: Preprocess,
-    *,
-    side: int,
-    max_broken: float,
-    on_read: Callable[[int, int], None] = ignore,
-) -> Pixels:
-    """Decode, resize and crop all images, in parallel.
-
-    Args:
-        samples: what to read.
-        preprocess: how to resize.
-        side: pixels to keep, the resolution or more (room for random crops).
-        max_broken: share of images that may be unreadable.
-        on_read: told how many images are read, of how many, for a progress bar.
-
-    Raises:
-        DataError: more images than allowed are unreadable; names the first ones.
-
-    """
-    shape = (len(samples), len(preprocess.mean), side, side)
-    check_memory(prod(shape))
-    images = np.empty(shape, dtype=np.uint8)
-    errors = _decode_into(images, samples, preprocess, on_read)
-    broken = tuple(error for error in errors if error is not None)
-    _check_broken(broken, len(samples), max_broken)
-    good = np.flatnonzero([error is None for error in errors])
-    kept = images[good] if broken else images
-    names = tuple(samples.names[i] for i in good)
-    return Pixels(torch.from_numpy(kept), torch.from_numpy(samples.labels[good]), names, broken)
-
-
-def check_memory(needed: int) -> None:
-    """Refuse to decode what the machine cannot hold, before the system kills the process without a word.
-
-    Raises:
-        DataError: `needed` bytes are more than four fifths of the memory.
-
-    """
-    if not hasattr(os, "sysconf"):  # Windows: no way to ask without another dependency
-        return
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > 0.8 * memory:
-        raise DataError(
-            f"the decoded images need {needed / 1e9:.1f} GB and this machine has {memory / 1e9:.1f} GB; "
-            f"take a lower --resolution or fewer images"
-        )
-
-
-def _decode_into(
-    images: NDArray[np.uint8], samples: Samples, preprocess: Preprocess, on_read: Callable[[int, int], None]
-) -> list[str | None]:
-    """Fill `images (N, C, S, S)`; return for each image what is wrong with it, or None."""
-
-    def read(index: int) -> str | None:
-        try:
-            images[index] = preprocess.square(samples.read(samples.names[index]), images.shape[-1])
-        except DataError as error:
-            return str(error)
-        return None
-
-    errors = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the interpreter lock
-        for count, error in enumerate(pool.map(read, range(len(samples))), start=1):
-            errors.append(error)
-            on_read(count, len(samples))
-    return errors
-
-
-def _check_broken(broken: tuple[str, ...], total: int, max_broken: float) -> None:
-    allowed = max(1.0, max_broken * total) if max_broken else 0.0  # one bad image never ends a run
-    if broken and (len(broken) > allowed or len(broken) == total):
-        listed = "; ".join(broken[:5]) + ("; …" if len(broken) > 5 else "")
-        raise DataError(
-            f"{len(broken)} of {total} images cannot be read, more than the {max_broken:.1%} that may be "
-            f"skipped (data.max_broken): {listed}"
-        )
-
-
 class TrainLoader:
     """Batches of an epoch: order, augmentation and mixing are functions of (seed, epoch, image index)."""
 
-    def __init__(self, pixels: Pixels, augment: Augment, mix: Mix, batch_size: int, seed: int) -> None:
+    def __init__(self, pixels: PixelSource, augment: Augment, mix: Mix, batch_size: int, seed: int) -> None:
         self.pixels = pixels
         self.augment = augment
         self.mix = mix
@@ -143,11 +34,12 @@ class TrainLoader:
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
         """Yield the augmented batches of an epoch, from its batch `start` on."""
-        order = self.order(epoch)
-        for step in range(start, self.num_steps):
-            part = slice(step * self.batch_size, (step + 1) * self.batch_size)
-            draw = batch_draw(self.seed, epoch, step)
-            yield self._batch(epoch, order[part], self.keys(order)[part], draw)
+        order, steps = self.order(epoch), range(start, self.num_steps)
+        keys = self.keys(order)
+        parts = [slice(step * self.batch_size, (step + 1) * self.batch_size) for step in steps]
+        batches = self.pixels.batches([order[part] for part in parts])
+        for step, part, stored in zip(steps, parts, batches, strict=True):
+            yield self._augment(stored, epoch, keys[part], batch_draw(self.seed, epoch, step))
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the images of an epoch in their order, `(N,)` indices."""
@@ -162,12 +54,11 @@ class TrainLoader:
         counts = torch.bincount(self.pixels.labels)
         return counts.sum() / (len(counts) * counts.clamp(min=1))
 
-    def _batch(self, epoch: int, index: NDArray[np.int64], keys: NDArray[np.int64], draw: float) -> Batch:
-        rows = torch.from_numpy(index).to(self.pixels.images.device)
+    def _augment(self, stored: Stored, epoch: int, keys: NDArray[np.int64], draw: float) -> Batch:
         own = self.augment.num_draws
         draws = uniform(self.seed, epoch, keys, own + self.mix.num_draws)
-        images = self.augment(self.pixels.images[rows], draws[:, :own])
-        images, labels = self.mix(images, self.pixels.labels[rows], draws[:, own:], draw)
+        images = self.augment(stored[0], draws[:, :own])
+        images, labels = self.mix(images, stored[1], draws[:, own:], draw)
         return images.contiguous(memory_format=torch.channels_last), labels
 
 
@@ -199,16 +90,14 @@ LOADERS = {"none": TrainLoader, "weights": TrainLoader, "sampling": BalancedLoad
 
 
 class EvalLoader:
-    """Batches in order, preprocessed and not augmented; every image once."""
+    """Batches in order, preprocessed and not augmented; every readable image once."""
 
-    def __init__(self, pixels: Pixels, preprocess: Preprocess, batch_size: int) -> None:
+    def __init__(self, pixels: PixelSource, preprocess: Preprocess, batch_size: int) -> None:
         self.pixels = pixels
         self.preprocess = preprocess
         self.batch_size = batch_size
 
     def __iter__(self) -> Iterator[Batch]:
-        pixels = self.pixels
-        for start in range(0, len(pixels), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            images = self.preprocess.normalise(pixels.images[part].float() / 255.0)
-            yield images.contiguous(memory_format=torch.channels_last), pixels.labels[part]
+        for stored, labels in self.pixels.once(self.batch_size):
+            images = self.preprocess.normalise(stored.float() / 255.0)
+            yield images.contiguous(memory_format=torch.channels_last), labels

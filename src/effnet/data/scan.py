@@ -1,11 +1,13 @@
 """Which image files a folder holds, found in one pass with their size and the time of their last change."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from effnet.errors import DataError
@@ -33,6 +35,25 @@ class FileReader:
     def __call__(self, name: str) -> Image.Image:
         """Decode an image; raises DataError with the reason."""
         return decode(self.root / name)
+
+
+@dataclass(frozen=True, eq=False)
+class Files:
+    """Image files as they stood when they were found."""
+
+    root: Path
+    """Absolute path of the folder that their names are below of."""
+    stamps: NDArray[np.int64]
+    """Bytes and time of the last change (ns) of each, `(N, 2)`."""
+
+    def take(self, indices: NDArray[np.int64]) -> "Files":
+        """Return the files at these positions, in this order."""
+        return Files(self.root, self.stamps[indices])
+
+
+def join(parts: Sequence[Files]) -> Files:
+    """Return the files of several parts of one folder together."""
+    return Files(parts[0].root, np.concatenate([part.stamps for part in parts]))
 
 
 def find_images(folder: Path) -> list[ImageFile]:

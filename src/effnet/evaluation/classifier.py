@@ -10,10 +10,14 @@ from PIL import Image
 from torch import Tensor
 
 from effnet import modelfile
+from effnet.config import DataConfig, from_dict
 from effnet.data.datasets import DataSet, Samples, open_dataset
-from effnet.data.loaders import EvalLoader, ignore, read_pixels
+from effnet.data.loaders import EvalLoader
+from effnet.data.pixels import PixelFormat, Reading, ignore, silent
 from effnet.data.scan import image_files
 from effnet.data.splits import held_out
+from effnet.data.storage import open_pixels
+from effnet.data.stream import released
 from effnet.device import pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError
 from effnet.evaluation.metrics import Evaluation, predict_logits, summarise
@@ -99,6 +103,7 @@ class Classifier:
         split: str | None = None,
         max_broken: float | None = None,
         on_read: Callable[[int, int], None] = ignore,
+        say: Callable[[str], None] = silent,
     ) -> Evaluation:
         """Measure the network on a data set.
 
@@ -108,6 +113,7 @@ class Classifier:
                 set's test part, or the part that was drawn for testing when this model was trained.
             max_broken: share of images that may be unreadable, to be skipped; by default as in training.
             on_read: told how many images are read, of how many, for a progress bar.
+            say: told of each image that is skipped, and when they do not fit into memory.
 
         Raises:
             DataError: classes differ from the model's, or too many images are unreadable.
@@ -118,21 +124,19 @@ class Classifier:
         self._check_classes(dataset)
         part, samples = self._part(dataset, split)
         preprocess = self.header.preprocess
-        pixels = read_pixels(
-            samples,
-            preprocess,
-            side=preprocess.resolution,
-            max_broken=self._max_broken(max_broken),
-            on_read=on_read,
-        )
-        batches = EvalLoader(pixels.to(self.device), preprocess, BATCH_SIZE)
-        logits, labels = predict_logits(self.network, batches)
+        reading = Reading(self._data_config(max_broken), self.device, on_read, say)
+        pixels = open_pixels(samples, PixelFormat(preprocess, preprocess.resolution), reading)
+        with released(pixels):
+            logits, labels = predict_logits(self.network, EvalLoader(pixels, preprocess, BATCH_SIZE))
         result = summarise(logits, labels, self.header.class_names, part, pixels.names)
         return replace(result, broken=pixels.broken)
 
-    def _max_broken(self, given: float | None) -> float:
-        config = self.header.training.get("config", {})
-        return given if given is not None else config.get("data", {}).get("max_broken", 0.01)
+    def _data_config(self, max_broken: float | None) -> DataConfig:
+        """Return how images are read: as in training, but where they are stored is decided here and now."""
+        trained = self.header.training.get("config", {}).get("data", {})
+        given = {} if max_broken is None else {"max_broken": max_broken}
+        known = {name: trained[name] for name in ("max_broken", "workers") if name in trained}
+        return from_dict({"data": known | given}, origin="evaluate").data
 
     def _part(self, dataset: DataSet, split: str | None) -> tuple[str, Samples]:
         drawn = {name: list(names) for name, names in self.header.split.items()}

@@ -5,6 +5,10 @@ from itertools import count, islice
 from math import floor
 from time import perf_counter
 
+import numpy as np
+
+from effnet.data.datasets import Samples
+from effnet.data.pixels import PixelFormat, decode_into, ignore
 from effnet.evaluation.metrics import predict_logits
 from effnet.training.loop import Trainer
 
@@ -14,10 +18,11 @@ WARM_STEPS = 2  # the first steps choose algorithms and fill caches
 RESERVE = 0.03  # of the time, for the machine's moods
 FINISH_SECONDS = 5.0  # pictures and files
 NUM_VAL_BATCHES = 4
+NUM_DECODED = 128
 TINY_LR = 1e-6
 
 
-def limit(trainer: Trainer, started: float, minutes: float, num_test: int) -> None:
+def limit(trainer: Trainer, started: float, minutes: float, *, num_test: int, read_seconds: float) -> None:
     """Lower the trainer's number of steps to what fits, and set the deadline that holds in any case.
 
     Args:
@@ -25,10 +30,10 @@ def limit(trainer: Trainer, started: float, minutes: float, num_test: int) -> No
         started: moment, by `perf_counter`, at which the run began.
         minutes: wall time of the whole run.
         num_test: images that will be tested at the end.
+        read_seconds: time to read one of them.
 
     """
     end = started + minutes * 60 * (1 - RESERVE) - FINISH_SECONDS
-    read_seconds = (perf_counter() - started) / (len(trainer.train.pixels) + len(trainer.val.pixels))
     least, most = MEASURE_SECONDS
     step_seconds, image_seconds = measure(trainer, min(most, max(least, minutes * 60 * MEASURE_SHARE)))
     val_seconds = image_seconds * len(trainer.val.pixels) * (1 if trainer.average is None else 2)
@@ -36,6 +41,15 @@ def limit(trainer: Trainer, started: float, minutes: float, num_test: int) -> No
     left = trainer.deadline - perf_counter()
     fitting = floor(left / (step_seconds + val_seconds / trainer.train.num_steps))
     trainer.total_steps = max(1, min(trainer.total_steps, fitting))
+
+
+def decode_seconds(samples: Samples, form: PixelFormat) -> float:
+    """Return the seconds that reading an image takes, measured on a few; what a cache may save is extra."""
+    rows = np.linspace(0, len(samples) - 1, min(NUM_DECODED, len(samples))).astype(np.int64)
+    images = np.empty((len(rows), *form.shape), np.uint8)
+    started = perf_counter()
+    decode_into(images, samples.take(rows), np.arange(len(rows)), form=form, on_read=ignore)
+    return (perf_counter() - started) / len(rows)
 
 
 def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:

@@ -11,9 +11,12 @@ from effnet import config as configuration
 from effnet.config import TrainConfig
 from effnet.data.augment import Augment
 from effnet.data.datasets import DataSet, Samples, open_dataset
-from effnet.data.loaders import LOADERS, EvalLoader, Pixels, read_pixels
+from effnet.data.loaders import LOADERS, EvalLoader
 from effnet.data.mixing import Mix
+from effnet.data.pixels import PixelFormat, PixelSource, Reading
 from effnet.data.splits import Splits, split
+from effnet.data.storage import open_pixels
+from effnet.data.stream import released
 from effnet.device import pick_device, to_device
 from effnet.errors import DataError
 from effnet.evaluation.classifier import Classifier
@@ -23,7 +26,7 @@ from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 from effnet.training import state as states
 from effnet.training.compute import choose
-from effnet.training.duration import limit
+from effnet.training.duration import decode_seconds, limit
 from effnet.training.folder import MODEL_FILE, locked, run_folder
 from effnet.training.forecast import Forecast
 from effnet.training.interrupt import Checkpointer, Interrupts
@@ -119,14 +122,16 @@ def run(
         announce(reporter, parts, state)
         trainer = build_trainer(parts, reporter)
         reporter.message(f"computing in {trainer.compute.describe()}")
-        if state is not None:
-            restore(trainer, state)
-        elif config.max_minutes is not None:
-            num_test = len(splits.test or splits.val)
-            limit(trainer, started, config.max_minutes, num_test)
-            reporter.message(f"{trainer.total_steps:,} steps fit into {config.max_minutes:g} minutes")
-        fit(trainer, parts, folder, reporter, started)
-        result = finish(trainer, parts, folder, started)
+        with released(trainer.train.pixels, trainer.val.pixels):
+            if state is not None:
+                restore(trainer, state)
+            elif config.max_minutes is not None:
+                read_seconds = decode_seconds(splits.val, PixelFormat(preprocess, spec.resolution))
+                num_test = len(splits.test or splits.val)
+                limit(trainer, started, config.max_minutes, num_test=num_test, read_seconds=read_seconds)
+                reporter.message(f"{trainer.total_steps:,} steps fit into {config.max_minutes:g} minutes")
+            fit(trainer, parts, folder, reporter, started)
+        result = finish(trainer, parts, folder, reporter, started)
         states.remove(folder)
         return result
 
@@ -154,8 +159,8 @@ def announce(reporter: Reporter, parts: Parts, state: State | None) -> None:
 def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
     """Read the images and build the network."""
     config, preprocess, device = parts.config, parts.preprocess, parts.device
-    train_pixels = read(parts.splits.train, "train", parts, reporter).to(device)
-    val_pixels = read(parts.splits.val, "val", parts, reporter).to(device)
+    train_pixels = read(parts.splits.train, "train", parts, reporter)
+    val_pixels = read(parts.splits.val, "val", parts, reporter)
     build_loader = LOADERS[config.data.balance]
     num_classes = len(parts.dataset.class_names)
     augment, mix = Augment(config.augment, preprocess), Mix(config.augment, num_classes)
@@ -167,19 +172,17 @@ def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
     return trainer
 
 
-def read(samples: Samples, part: str, parts: Parts, reporter: Reporter) -> Pixels:
-    """Decode a part of the data; training images keep the border that random crops need."""
+def read(samples: Samples, part: str, parts: Parts, reporter: Reporter) -> PixelSource:
+    """Bring a part of the data within reach; training images keep the border that random crops need."""
     preprocess = parts.preprocess
-    pixels = read_pixels(
-        samples,
-        preprocess,
-        side=preprocess.resized_short_side if part == "train" else preprocess.resolution,
-        max_broken=parts.config.data.max_broken,
+    side = preprocess.resized_short_side if part == "train" else preprocess.resolution
+    reading = Reading(
+        parts.config.data,
+        parts.device,
         on_read=lambda done, total: reporter.reading(part, done, total),
+        say=reporter.message,
     )
-    for problem in pixels.broken:
-        reporter.message(f"skipped: {problem}")
-    return pixels
+    return open_pixels(samples, PixelFormat(preprocess, side), reading)
 
 
 def fit(trainer: Trainer, parts: Parts, folder: Path, reporter: Reporter, started: float) -> None:
@@ -204,7 +207,7 @@ def fit(trainer: Trainer, parts: Parts, folder: Path, reporter: Reporter, starte
         checkpointer.heed()
 
 
-def finish(trainer: Trainer, parts: Parts, folder: Path, started: float) -> TrainResult:
+def finish(trainer: Trainer, parts: Parts, folder: Path, reporter: Reporter, started: float) -> TrainResult:
     """Save the best weights, then read the test part for the first and only time."""
     best = trainer.best
     assert best is not None  # a finished training has at least one epoch
@@ -213,7 +216,7 @@ def finish(trainer: Trainer, parts: Parts, folder: Path, started: float) -> Trai
     network = ConvNet(parts.spec, len(parts.dataset.class_names))
     network.load_state_dict(best.weights)
     classifier = Classifier(header, network, parts.device)
-    evaluation = classifier.evaluate(parts.dataset)
+    evaluation = classifier.evaluate(parts.dataset, say=reporter.message)
     result = TrainResult(folder, classifier, best, evaluation, perf_counter() - started)
     write_results(result, trainer.records, parts.dataset)
     return result

@@ -1,0 +1,81 @@
+"""Where stored images live: in memory if they fit, else in a stream; the choice is stated."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import PIL
+
+from effnet.data.cache import NO_CACHE, DecodedCache
+from effnet.data.datasets import Samples
+from effnet.data.download import cache_folder
+from effnet.data.memory import free_memory
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, read_pixels
+from effnet.data.stream import Stream
+from effnet.data.workers import num_workers
+from effnet.errors import DataError
+
+SHARE = 0.5  # of the free memory; the rest is for the network, its activations and other programs
+CACHE_FORMAT = 1  # raised when decoding or resizing changes
+
+
+def open_pixels(samples: Samples, form: PixelFormat, reading: Reading) -> PixelSource:
+    """Decode images into memory, or, when they do not fit, prepare to stream them.
+
+    Raises:
+        DataError: more images than allowed are unreadable, or they must be in memory and do not fit.
+
+    """
+    config = reading.config
+    needed, free = len(samples) * form.num_bytes, free_memory(reading.device)
+    if config.storage == "memory" and needed > free:
+        raise DataError(
+            f"{figures(samples, needed, free)}; take data.storage = 'auto' instead of 'memory', "
+            f"a lower --resolution or fewer images"
+        )
+    if config.storage == "stream" or (config.storage == "auto" and needed > SHARE * free):
+        why = f"{len(samples):,} images" if config.storage == "stream" else figures(samples, needed, free)
+        reading.say(f"{why}: streaming them from {crew(num_workers(config.workers))}")
+        return Stream(samples, form, reading)
+    cache = open_cache(samples, form, reading.say)
+    pixels = read_pixels(samples, form, max_broken=config.max_broken, on_read=reading.on_read, cache=cache)
+    for problem in pixels.broken:
+        reading.say(f"skipped: {problem}")
+    return pixels.to(reading.device)
+
+
+def figures(samples: Samples, needed: int, free: int) -> str:
+    """Say how much memory the images need and how much there is."""
+    return f"{len(samples):,} decoded images need {needed / 1e9:.1f} GB of {free / 1e9:.1f} GB free"
+
+
+def crew(count: int) -> str:
+    """Name the processes that decode."""
+    return "this process" if count == 0 else f"{count} worker{'s' if count > 1 else ''}"
+
+
+def open_cache(samples: Samples, form: PixelFormat, say: Callable[[str], None]) -> DecodedCache:
+    """Return the cache of files stored in this form; where images are no files, one that keeps nothing."""
+    top = decoded_folder()
+    if samples.files is None or top is None:
+        return NO_CACHE
+    preprocess = form.preprocess
+    decided_by = [
+        CACHE_FORMAT, PIL.__version__, str(samples.files.root), form.side, preprocess.mode,
+        preprocess.resized_short_side, preprocess.interpolation,
+    ]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()
+    return DecodedCache(top / digest[:32], say)
+
+
+def decoded_folder() -> Path | None:
+    """Return where decoded images are kept: below `$EFFNET_CACHE`, else below the folder of the downloads.
+
+    An empty `$EFFNET_CACHE` switches the cache off.
+    """
+    given = os.environ.get("EFFNET_CACHE")
+    if given == "":
+        return None
+    return (Path(given).expanduser().absolute() if given else cache_folder()) / "decoded"

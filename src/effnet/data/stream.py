@@ -1,0 +1,155 @@
+"""Images that do not fit into memory: they are decoded again whenever a batch needs them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from effnet.data.datasets import Samples
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, Stored, check_broken
+from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, images_per_task, num_workers
+from effnet.errors import DataError, EffnetError
+
+
+class Stream:
+    """Images of a data set, decoded whenever they are asked for; see `PixelSource`.
+
+    Unreadable images show themselves on the way. In training the next readable one of the data set stands in
+    for each, so that every batch, and what a resumed training does, depends on the files alone.
+    """
+
+    def __init__(self, samples: Samples, form: PixelFormat, reading: Reading) -> None:
+        count = num_workers(reading.config.workers)
+        self.samples = samples
+        self.form = form
+        self.reading = reading
+        self.labels = torch.from_numpy(samples.labels).to(reading.device)
+        self._workers = Workers(Decoder(samples.read, form), count)
+        self._per_task = images_per_task(form, count)
+        self._problems: dict[int, str] = {}
+        self._places = np.arange(len(samples))
+        self._stand_ins = self._places.copy()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the images that can be read, as far as that is known."""
+        return tuple(name for row, name in enumerate(self.samples.names) if row not in self._problems)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """One message per image that cannot be read, as far as that is known: name and reason."""
+        return tuple(problem for _, problem in sorted(self._problems.items()))
+
+    def batches(self, rows: Sequence[Rows]) -> Iterator[Stored]:
+        """Yield the images at each of these places; the next readable one stands in for an unreadable one.
+
+        Raises:
+            DataError: more images than allowed turned out to be unreadable; names the first ones.
+
+        """
+        return self._decode(rows, self._stand_ins, self._replace)
+
+    def once(self, batch_size: int) -> Iterator[Stored]:
+        """Yield every image once, in order; unreadable ones are left out.
+
+        Raises:
+            DataError: more images than allowed turned out to be unreadable; names the first ones.
+
+        """
+        rows = [self._places[start : start + batch_size] for start in range(0, len(self), batch_size)]
+        stored = self._decode(rows, self._places, self._leave_out)
+        try:
+            for batch, (images, labels) in zip(rows, stored, strict=True):
+                self.reading.on_read(int(batch[-1]), len(self))
+                if len(labels):
+                    yield images, labels
+        finally:
+            self.reading.on_read(len(self), len(self))  # who looks at the beginning alone is done as well
+
+    def release(self) -> None:
+        """End the processes that decode; the next batch starts new ones."""
+        self._workers.release()
+
+    def _decode(
+        self, rows: Sequence[Rows], stand_ins: Rows, mend: Callable[[Decoded], tuple[Rows, Tensor]]
+    ) -> Iterator[Stored]:
+        """Yield batches in their order; `mend` deals with what cannot be read."""
+        decoded = self._workers.run(task for batch in rows for task in self._split(batch, stand_ins))
+        device = self.reading.device
+        for batch in rows:
+            shape = (len(batch), *self.form.shape)
+            images = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+            taken = np.empty(0, np.int64)
+            for _ in range(ceil(len(batch) / self._per_task)):
+                found, part = mend(next(decoded))
+                images[len(taken) : len(taken) + len(found)] = part
+                taken = np.concatenate([taken, found])
+            labels = torch.from_numpy(self.samples.labels[taken])
+            yield images[: len(taken)].to(device, non_blocking=True), labels.to(device, non_blocking=True)
+
+    def _split(self, batch: Rows, stand_ins: Rows) -> Iterator[Task]:
+        for start in range(0, len(batch), self._per_task):
+            rows = stand_ins[batch[start : start + self._per_task]]
+            yield rows, tuple(self.samples.names[row] for row in rows)
+
+    def _leave_out(self, decoded: Decoded) -> tuple[Rows, Tensor]:
+        rows, images, problems = decoded
+        for place, problem in problems:
+            self._note(int(rows[place]), problem)
+        readable = np.delete(np.arange(len(rows)), [place for place, _ in problems])
+        return rows[readable], images[readable]
+
+    def _replace(self, decoded: Decoded) -> tuple[Rows, Tensor]:
+        rows, images, problems = decoded
+        for place, problem in problems:
+            row = int(rows[place])
+            self._note(row, problem)
+            rows[place], images[place] = self._next_readable(row)
+            self._stand_ins[row] = rows[place]  # from now on it is asked for at once
+        return rows, images
+
+    def _next_readable(self, row: int) -> tuple[int, Tensor]:
+        """Return place and pixels of the first readable image after `row`; the first follows the last."""
+        while True:  # ends: when no image is readable, noting the last one is an error
+            row = (row + 1) % len(self)
+            if row not in self._problems:
+                try:
+                    image = self.samples.read(self.samples.names[row])
+                except DataError as error:
+                    self._note(row, str(error))
+                else:
+                    return row, torch.from_numpy(self.form.pixels(image))
+
+    def _note(self, row: int, problem: str) -> None:
+        """Say once that an image cannot be read; too many are an error."""
+        if row not in self._problems:
+            self._problems[row] = problem
+            self.reading.say(f"skipped: {problem}")
+            check_broken(self.broken, len(self), self.reading.config.max_broken)
+
+
+@contextmanager
+def released(*sources: PixelSource) -> Iterator[None]:
+    """Release sources afterwards.
+
+    Raises:
+        EffnetError: a process that decodes images has died.
+
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise EffnetError(
+            f"a process that decodes images has died ({error}); if memory is short, take fewer --data.workers"
+        ) from error
+    finally:
+        for source in sources:
+            source.release()
