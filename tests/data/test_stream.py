@@ -157,6 +157,18 @@ def test_the_next_readable_image_stands_in_with_its_own_label(
     assert set(streamed.names) == set(whole.names) - set(broken)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_grey_images_are_streamed_too(folder: Path, workers: int) -> None:
+    form = PixelFormat(Preprocess(8, mean=(0.5,), std=(0.5,)), 8)
+    samples = samples_of(folder)
+    kept = read_pixels(samples, form, max_broken=0.0)
+    streamed = Stream(
+        damage(folder, "a/04.png"), form, Reading(DataConfig(workers=workers, max_broken=0.1), CPU)
+    )
+    with released(streamed):
+        assert_same(streamed.batches([np.array([3, 4])]), kept.batches([np.array([3, 5])]))
+
+
 def test_an_epoch_with_broken_images_resumes_exactly(folder: Path) -> None:
     samples = damage(folder, "a/04.png", "a/05.png", "b/29.png")
     for kind in (TrainLoader, BalancedLoader):

@@ -9,10 +9,14 @@ import torch
 from tiny_training import digits, fit, tiny, trainer
 from torch import Tensor
 
+from effnet.config import DataConfig
 from effnet.data.augment import Augment
+from effnet.data.datasets import open_digits
 from effnet.data.loaders import BalancedLoader, TrainLoader, balanced_order
 from effnet.data.mixing import Mix
-from effnet.training.duration import limit
+from effnet.data.pixels import PixelFormat, Reading
+from effnet.data.stream import Stream, released
+from effnet.training.duration import decode_seconds, limit
 from effnet.training.loop import Trainer, is_stuck
 from effnet.training.reporter import EpochRecord
 from effnet.training.setup import build_preprocess, build_spec
@@ -141,6 +145,17 @@ def test_a_limit_of_time_lowers_the_steps_and_leaves_the_rest() -> None:
     assert started < trained.deadline < started + 30
     assert all(torch.equal(before[name], tensor) for name, tensor in trained.network.state_dict().items())
     assert trained.step == 0
+
+
+def test_a_limit_of_time_holds_for_a_stream() -> None:
+    trained = trainer(tiny(epochs=100_000))
+    form = PixelFormat(build_preprocess(trained.config, build_spec(trained.config)), 8)
+    samples = open_digits().parts["all"]
+    streamed = Stream(samples, form, Reading(DataConfig(workers=2), torch.device("cpu")))
+    trained.train.pixels = trained.val.pixels = streamed
+    with released(streamed):
+        limit(trained, perf_counter(), minutes=0.5, num_test=100, read_seconds=decode_seconds(samples, form))
+    assert 1 <= trained.total_steps < 100_000
 
 
 def test_a_limit_beyond_need_changes_nothing() -> None:

@@ -6,6 +6,7 @@ from math import ceil
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from effnet.data.datasets import Samples
@@ -110,11 +111,11 @@ class Stream:
         for place, problem in problems:
             row = int(rows[place])
             self._note(row, problem)
-            rows[place], images[place] = self._next_readable(row)
+            rows[place], images.numpy()[place] = self._next_readable(row)
             self._stand_ins[row] = rows[place]  # from now on it is asked for at once
         return rows, images
 
-    def _next_readable(self, row: int) -> tuple[int, Tensor]:
+    def _next_readable(self, row: int) -> tuple[int, NDArray[np.uint8]]:
         """Return place and pixels of the first readable image after `row`; the first follows the last."""
         while True:  # ends: when no image is readable, noting the last one is an error
             row = (row + 1) % len(self)
@@ -124,7 +125,7 @@ class Stream:
                 except DataError as error:
                     self._note(row, str(error))
                 else:
-                    return row, torch.from_numpy(self.form.pixels(image))
+                    return row, self.form.pixels(image)
 
     def _note(self, row: int, problem: str) -> None:
         """Say once that an image cannot be read; too many are an error."""

@@ -41,14 +41,14 @@ class Decoder(Dataset[Decoded]):
 
     def __getitem__(self, task: Task) -> Decoded:
         rows, names = task
-        images = torch.zeros((len(names), *self.form.shape), dtype=torch.uint8)
+        images = np.zeros((len(names), *self.form.shape), np.uint8)
         problems = []
         for place, name in enumerate(names):
             try:
-                images[place] = torch.from_numpy(self.form.pixels(self.read(name)))
+                images[place] = self.form.pixels(self.read(name))
             except DataError as error:
                 problems.append((place, str(error)))
-        return rows, images, problems
+        return rows, torch.from_numpy(images), problems
 
 
 class Tasks:

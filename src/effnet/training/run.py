@@ -41,6 +41,7 @@ from effnet.training.state import State
 
 def train(
     data: str | Path,
+    /,  # so that `data` among the settings is the recipe's part of that name
     *,
     out: str | Path | None = None,
     recipe: str | None = None,
@@ -56,7 +57,7 @@ def train(
         recipe: name or `.toml` path of the recipe to start from; chosen by the data when not given.
         overwrite: replace a run in `out`.
         reporter: told of the progress; without one nothing is printed.
-        settings: fields of the recipe, nested ones as dicts: `epochs=5, optim={"lr": 0.1}`.
+        settings: fields of the recipe, nested ones as dicts: `epochs=5, data={"storage": "stream"}`.
 
     Raises:
         UsageError: unknown name or key, bad value, or `out` already holds a run.

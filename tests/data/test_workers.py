@@ -1,0 +1,153 @@
+"""Processes that decode: they leave signals to their parent, end with it, and their death is an error."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from multiprocessing import active_children
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from effnet.config import DataConfig
+from effnet.data.datasets import open_digits
+from effnet.data.pixels import PixelFormat, Reading
+from effnet.data.stream import Stream, released
+from effnet.data.workers import CHUNK_BYTES, MAX_WORKERS, images_per_task, num_workers
+from effnet.errors import EffnetError
+from effnet.imaging.preprocess import Preprocess
+
+FORM = PixelFormat(Preprocess(8, mean=(0.3,), std=(0.3,)), 8)
+EVERY = [np.arange(start, start + 100) for start in range(0, 1000, 100)]
+
+SCRIPT = """
+import sys
+from multiprocessing import active_children
+from test_workers import EVERY, digits
+streamed = digits(2)
+next(streamed.batches(EVERY))
+print(*(child.pid for child in active_children()), flush=True)
+"""
+
+
+def digits(workers: int) -> Stream:
+    return Stream(open_digits().parts["all"], FORM, Reading(DataConfig(workers=workers), torch.device("cpu")))
+
+
+@pytest.fixture
+def two() -> Iterator[Stream]:
+    streamed = digits(2)
+    with released(streamed):
+        yield streamed
+
+
+def pids() -> list[int]:
+    return [child.pid for child in active_children() if child.pid is not None]
+
+
+def run_script(after: str) -> "subprocess.Popen[str]":
+    code = SCRIPT + after
+    environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_workers_live_over_all_passes_and_end_when_released(two: Stream) -> None:
+    list(two.batches(EVERY))
+    first = pids()
+    list(two.batches(EVERY))
+    list(two.once(100))
+    assert len(first) == 2
+    assert pids() == first
+    two.release()
+    assert pids() == []
+
+
+def test_after_a_release_new_workers_go_on(two: Stream) -> None:
+    before = [images for images, _ in two.batches(EVERY)]
+    two.release()
+    assert all(torch.equal(images, old) for (images, _), old in zip(two.batches(EVERY), before, strict=True))
+
+
+def test_no_worker_is_started_before_the_first_batch(two: Stream) -> None:
+    two.batches(EVERY)
+    assert pids() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_workers_leave_signals_to_their_parent(two: Stream, number: int) -> None:
+    next(two.batches(EVERY))
+    for pid in pids():
+        os.kill(pid, number)
+    assert sum(len(labels) for _, labels in two.batches(EVERY)) == 1000
+    assert len(pids()) == 2
+
+
+def test_the_death_of_a_worker_is_an_error_that_says_what_to_try() -> None:
+    with pytest.raises(EffnetError, match=r"has died \(DataLoader worker .*fewer --data\.workers"):
+        kill_one_at_work(digits(2))
+    assert pids() == []
+
+
+def kill_one_at_work(streamed: Stream) -> None:
+    with released(streamed):
+        next(streamed.batches(EVERY))
+        os.kill(pids()[0], signal.SIGKILL)
+        for _ in range(100):
+            list(streamed.batches(EVERY))
+
+
+def test_another_error_comes_through_and_ends_the_workers() -> None:
+    with pytest.raises(RuntimeError, match=r"^something else$"):
+        fail_at_work(digits(1))
+    assert pids() == []
+
+
+def fail_at_work(streamed: Stream) -> None:
+    with released(streamed):
+        next(streamed.batches(EVERY))
+        raise RuntimeError("something else")
+
+
+def test_a_program_that_forgets_its_stream_ends_all_the_same() -> None:
+    process = run_script("")
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not any(is_running(int(pid)) for pid in out.split())
+
+
+@pytest.mark.slow
+def test_workers_notice_that_their_parent_was_killed() -> None:
+    process = run_script("sys.stdin.read()")
+    assert process.stdout is not None
+    workers = [int(pid) for pid in process.stdout.readline().split()]
+    assert all(map(is_running, workers))
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while any(map(is_running, workers)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_as_many_workers_as_asked_for_or_as_there_are_cores() -> None:
+    assert (num_workers(0), num_workers(3)) == (0, 3)
+    assert 1 <= num_workers(None) <= min(MAX_WORKERS, os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("side", [8, 224, 600, 4096])
+def test_what_is_under_way_stays_small(side: int) -> None:
+    form = PixelFormat(Preprocess(side), side)
+    count = images_per_task(form, 4)
+    assert count >= 1
+    assert count == 1 or count * form.num_bytes <= CHUNK_BYTES

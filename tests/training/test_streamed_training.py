@@ -1,0 +1,129 @@
+"""Training on a stream: the bits are those of images in memory, also after a kill and a resume."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import effnet
+from effnet.data.datasets import open_digits
+from effnet.errors import DataError
+from effnet.modelfile import load as load_model
+from effnet.training import state as states
+
+SETTINGS: dict[str, Any] = {"epochs": 2, "resolution": 8, "batch_size": 128, "seed": 3, "phi": -8.0}
+STREAM = {"storage": "stream", "workers": 2}
+FLAGS = ["--epochs", "2", "--resolution", "8", "--batch-size", "128", "--seed", "3", "--phi", "-8"]
+STREAM_FLAGS = ["--data.storage", "stream", "--data.workers", "2", "--save-minutes", "0.0001"]
+TIMING = ("seconds", "images_per_second")
+
+
+class Listener:
+    """A reporter that keeps the lines and breaks off when told to."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.lines.append(text)
+
+    def downloading(self, done: int, total: int | None) -> None: ...
+    def reading(self, split: str, done: int, total: int) -> None: ...
+    def step(self, record: object) -> None: ...
+    def epoch(self, record: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("in_memory")
+    effnet.train("digits", out=folder, **SETTINGS)
+    return folder
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key not in TIMING} for line in lines]
+
+
+def assert_same_bits(folder: Path, other: Path) -> None:
+    header, arrays = load_model(folder / "model.safetensors")
+    other_header, other_arrays = load_model(other / "model.safetensors")
+    assert all((arrays[name] == other_arrays[name]).all() for name in other_arrays)
+    assert header.metrics["test"] == other_header.metrics["test"]
+    assert records(folder) == records(other)
+
+
+def start(folder: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "effnet", "train", "digits", "--out", str(folder), *FLAGS, *STREAM_FLAGS]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not states.exists(folder):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return process
+
+
+def test_a_stream_trains_to_the_bits_of_images_in_memory(in_memory: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    effnet.train("digits", out=tmp_path, reporter=listener, data=STREAM, **SETTINGS)
+    assert "1,295 images: streaming them from 2 workers" in listener.lines
+    assert_same_bits(tmp_path, in_memory)
+
+
+def test_a_killed_run_is_resumed_at_once_to_the_same_bits(in_memory: Path, tmp_path: Path) -> None:
+    """The workers of the killed run may still be there: they hold no lock on the folder."""
+    process = start(tmp_path)
+    process.kill()
+    process.wait()
+    effnet.resume(tmp_path)
+    process.communicate()
+    assert_same_bits(tmp_path, in_memory)
+
+
+def test_a_signal_to_all_processes_saves_and_ends_them(in_memory: Path, tmp_path: Path) -> None:
+    process = start(tmp_path)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert errors.splitlines()[-1].startswith("effnet: stopped by SIGTERM after step")
+    with pytest.raises(ProcessLookupError):  # no process of the group is left
+        os.killpg(process.pid, 0)
+    effnet.resume(tmp_path)
+    assert_same_bits(tmp_path, in_memory)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return 200 digits as files, one folder for each class."""
+    samples = open_digits().parts["all"]
+    for name, label in list(zip(samples.names, samples.labels, strict=True))[:200]:
+        path = tmp_path / "data" / str(label) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples.read(name).save(path)
+    return tmp_path / "data"
+
+
+def test_a_broken_image_in_a_stream_is_named_and_never_ends_a_run(folder: Path, tmp_path: Path) -> None:
+    victims = [sorted((folder / label).iterdir())[3] for label in "27"]
+    for victim in victims:
+        victim.write_bytes(b"")
+    listener = Listener()
+    data = STREAM | {"max_broken": 0.5}
+    effnet.train(folder, out=tmp_path / "run", reporter=listener, data=data, **SETTINGS)
+    skipped = sorted(line for line in listener.lines if line.startswith("skipped"))
+    assert skipped == sorted(f"skipped: {victim}: empty file" for victim in victims)
+
+
+def test_too_many_broken_images_end_a_stream_in_order(folder: Path, tmp_path: Path) -> None:
+    for victim in sorted(folder.rglob("*.png"))[::10]:
+        victim.write_bytes(b"")
+    with pytest.raises(DataError, match=r"images cannot be read, more than the 1\.0% .*data\.max_broken"):
+        effnet.train(folder, out=tmp_path / "run", data=STREAM, **SETTINGS)
