@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from effnet.config import DataConfig
-from effnet.data.cache import HEADER, KEY_BYTES, DecodedCache, Limits
+from effnet.data.cache import HEADER, STAMP_BYTES, DecodedCache, Limits
 from effnet.data.datasets import Samples, open_dataset
 from effnet.data.pixels import PixelFormat, Pixels, PixelSource, Reading, read_pixels
 from effnet.data.storage import open_pixels
@@ -137,9 +137,12 @@ def test_broken_images_are_named_at_every_start(folder: Path, shelf: Shelf) -> N
     assert torch.equal(first.images, second.images)
 
 
-@pytest.mark.parametrize("place", [8, HEADER.size + 3, HEADER.size + 12 * KEY_BYTES + 5, -1])
+NAMES = HEADER.size + 12 * STAMP_BYTES
+
+
+@pytest.mark.parametrize("place", [8, HEADER.size + 3, NAMES + 2, NAMES + 12 * len("a/00.png ") + 5, -1])
 def test_a_damaged_file_is_named_and_rebuilt(folder: Path, shelf: Shelf, place: int) -> None:
-    """One bit is turned over: in the checksum, a key, the first image, the last."""
+    """One bit is turned over: in the checksum, a size, a name, the first image, the last."""
     shelf.read(samples_of(folder))
     (path,) = shelf.files()
     data = bytearray(path.read_bytes())
@@ -199,7 +202,9 @@ def test_a_full_disk_is_said_and_leaves_nothing(folder: Path, shelf: Shelf) -> N
     assert shelf.files() == []
 
 
-@pytest.mark.parametrize("limits", [Limits(min_images=13), Limits(min_images=2, max_file_bytes=500)])
+@pytest.mark.parametrize(
+    "limits", [Limits(min_images=13), Limits(min_images=2, max_file_bytes=12 * IMAGE_BYTES - 1)]
+)
 def test_what_does_not_pay_is_not_kept(folder: Path, shelf: Shelf, limits: Limits) -> None:
     shelf = Shelf(shelf.cache.folder or folder, limits)
     shelf.read(samples_of(folder))
@@ -208,7 +213,7 @@ def test_what_does_not_pay_is_not_kept(folder: Path, shelf: Shelf, limits: Limit
 
 def test_what_was_not_used_for_longest_is_removed(folder: Path, tmp_path: Path) -> None:
     """Three parts of four images, of which two fit; the first was used after the second."""
-    size = HEADER.size + 4 * (KEY_BYTES + IMAGE_BYTES)
+    size = HEADER.size + 4 * (STAMP_BYTES + len("a/00.png ") + IMAGE_BYTES)
     samples = samples_of(folder)
     shelves = [Shelf(tmp_path / "decoded" / name, Limits(2, max_bytes=2 * size)) for name in "abc"]
     parts = [samples.take(np.arange(first, first + 4)) for first in (0, 4, 8)]

@@ -20,15 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet.data.datasets import Samples
-from effnet.data.scan import UNKNOWN, Files
+from effnet.data.scan import UNKNOWN
 from effnet.errors import EffnetError
 from effnet.files import write_bytes
 
 SUFFIX = ".pixels"
 MAGIC = b"effnetpx"
-HEADER = struct.Struct("<8sIQIII")
-"""Magic, CRC-32 of what follows, number of images, shape (C, H, W) of one. Then all keys, then all images."""
-KEY_BYTES = 16
+HEADER = struct.Struct("<8sIIIIII")
+"""Magic, CRC-32 of what follows, number of images, bytes of their names, shape of an image (C, H, W).
+
+Then come the sizes and times of the files, their names (each ends with a zero byte), and the images.
+"""
+STAMP_BYTES = 16
+NAME_ERRORS = "surrogateescape"  # names need not be Unicode
 BLOCK_BYTES = 32 << 20
 
 Images = NDArray[np.uint8]
@@ -67,17 +71,17 @@ class DecodedCache:
         found = np.zeros(len(samples), dtype=bool)
         if self.folder is None or samples.files is None:
             return found
-        wanted = {key: row for row, key in enumerate(keys_of(samples.names, samples.files))}
+        wanted = {name: row for row, name in enumerate(samples.names)}
         for path in sorted(self.folder.glob(f"[!.]*{SUFFIX}")):  # hidden ones are being written
-            found[self._load_file(path, images, wanted)] = True
-            wanted = {key: row for key, row in wanted.items() if not found[row]}
+            found[self._load_file(path, images, wanted, samples.files.stamps)] = True
+            wanted = {name: row for name, row in wanted.items() if not found[row]}
         if found.any():
             self.say(f"read {found.sum():,} decoded images from the cache")
         return found
 
-    def _load_file(self, path: Path, images: Images, wanted: Mapping[bytes, int]) -> Rows:
+    def _load_file(self, path: Path, images: Images, wanted: Mapping[str, int], stamps: Rows) -> Rows:
         try:
-            rows = read_file(path, images, wanted)
+            rows = read_file(path, images, wanted, stamps)
             with suppress(OSError):  # a cache that may not be written to forgets what was used last, no more
                 os.utime(path)
         except FileNotFoundError:  # another run has just removed it
@@ -94,14 +98,14 @@ class DecodedCache:
         if self.folder is None or samples.files is None:
             return
         rows = rows[samples.files.stamps[rows, 0] != UNKNOWN]
-        num_bytes = HEADER.size + len(rows) * (KEY_BYTES + images[0].nbytes)
+        num_bytes = len(rows) * images[0].nbytes
         if len(rows) < self.limits.min_images or num_bytes > self.limits.max_file_bytes:
             return
-        keys = b"".join(keys_of([samples.names[row] for row in rows], samples.files.take(rows)))
-        path = self.folder / f"{blake2b(keys, digest_size=16).hexdigest()}{SUFFIX}"
+        files = describe([samples.names[row] for row in rows], samples.files.stamps[rows])
+        path = self.folder / f"{blake2b(files, digest_size=16).hexdigest()}{SUFFIX}"
         try:
             make_room(self.folder.parent, num_bytes, self.limits)
-            write_bytes(path, lambda temporary: write_file(temporary, images, rows, keys))
+            write_bytes(path, lambda temporary: write_file(temporary, images, rows, files))
         except (EffnetError, OSError) as error:
             self.say(f"warning: decoded images are not kept for the next start: {error}")
         else:
@@ -112,57 +116,66 @@ class DecodedCache:
 NO_CACHE = DecodedCache(None, lambda text: None)
 
 
-def keys_of(names: Sequence[str], files: Files) -> list[bytes]:
-    """Return what stands for the content of each file: a hash of its name, size and time."""
-    return [
-        blake2b(
-            f"{num_bytes} {changed} {name}".encode(errors="surrogateescape"), digest_size=KEY_BYTES
-        ).digest()
-        for name, (num_bytes, changed) in zip(names, files.stamps.tolist(), strict=True)
-    ]
+def describe(names: Sequence[str], stamps: Rows) -> bytes:
+    """Return sizes and times `(N, 2)`, then names of files, as they stand in a file of the cache."""
+    return stamps.astype("<i8").tobytes() + "".join(f"{name}\0" for name in names).encode(errors=NAME_ERRORS)
 
 
-def write_file(path: Path, images: Images, rows: Rows, keys: bytes) -> None:
-    """Write rows of `images (N, C, S, S)` with their keys."""
-    crc = zlib.crc32(keys)
+def write_file(path: Path, images: Images, rows: Rows, files: bytes) -> None:
+    """Write rows of `images (N, C, S, S)` with what describes their files."""
+    crc = zlib.crc32(files)
     step = rows_per_block(images)
     with path.open("wb") as file:
         file.write(bytes(HEADER.size))
-        file.write(keys)
+        file.write(files)
         for start in range(0, len(rows), step):
             block = np.ascontiguousarray(images[rows[start : start + step]]).data
             crc = zlib.crc32(block, crc)
             file.write(block)
         file.seek(0)
-        file.write(HEADER.pack(MAGIC, crc, len(rows), *images.shape[1:]))
+        name_bytes = len(files) - len(rows) * STAMP_BYTES
+        file.write(HEADER.pack(MAGIC, crc, len(rows), name_bytes, *images.shape[1:]))
 
 
-def read_file(path: Path, images: Images, wanted: Mapping[bytes, int]) -> Rows:
+def read_file(path: Path, images: Images, wanted: Mapping[str, int], stamps: Rows) -> Rows:
     """Copy the wanted images of a file to their rows in `images (N, C, S, S)`; return these rows.
+
+    Args:
+        path: the file.
+        images: filled where the file has what is wanted.
+        wanted: rows by the names of their files.
+        stamps: size and time of the file of each row, `(N, 2)`; images of others are not wanted.
 
     Raises:
         UnusableError: it is damaged or cut off; the wanted rows may have been overwritten.
 
     """
     with path.open("rb") as file:
-        crc, count = read_header(file, images.shape[1:])
-        keys = file.read(count * KEY_BYTES)
-        parts = (keys[start : start + KEY_BYTES] for start in range(0, len(keys), KEY_BYTES))
-        rows = np.array([wanted.get(key, -1) for key in parts], np.int64)
-        if (rows >= 0).any() and read_images(file, images, rows, zlib.crc32(keys)) != crc:
+        crc, count, name_bytes = read_header(file, images.shape[1:])
+        files = file.read(count * STAMP_BYTES + name_bytes)
+        own = np.frombuffer(files, "<i8", 2 * count).reshape(-1, 2)
+        names = files[count * STAMP_BYTES :].decode(errors=NAME_ERRORS).split("\0")[:-1]
+        if len(names) != count:
+            raise UnusableError("names")
+        rows = np.array([wanted.get(name, -1) for name in names], np.int64)
+        rows[(own != stamps[rows]).any(1)] = -1
+        if (rows >= 0).any() and read_images(file, images, rows, zlib.crc32(files)) != crc:
             raise UnusableError("checksum")
     return rows[rows >= 0]
 
 
-def read_header(file: BufferedReader, shape: Sequence[int]) -> tuple[int, int]:
-    """Return the checksum and the number of images of a file that has the size they say."""
+def read_header(file: BufferedReader, shape: Sequence[int]) -> tuple[int, int, int]:
+    """Return checksum, number of images and bytes of their names, of a file that has the size they say."""
     head = file.read(HEADER.size)
-    magic, crc, count, *stored = HEADER.unpack(head) if len(head) == HEADER.size else (b"", 0, 0)
+    magic, crc, count, name_bytes, *stored = (
+        HEADER.unpack(head) if len(head) == HEADER.size else (b"", 0, 0, 0)
+    )
     if magic != MAGIC or stored != list(shape):
         raise UnusableError("not of this cache")
-    if os.fstat(file.fileno()).st_size != HEADER.size + count * (KEY_BYTES + prod(shape)):
+    expected = HEADER.size + count * (STAMP_BYTES + prod(shape)) + name_bytes
+    if os.fstat(file.fileno()).st_size != expected:
         raise UnusableError("cut off")
-    return int(crc), int(count)
+    return int(crc), int(count), int(name_bytes)
 
 
 def read_images(file: BufferedReader, images: Images, rows: Rows, crc: int) -> int:

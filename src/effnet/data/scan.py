@@ -1,7 +1,7 @@
 """Which image files a folder holds, found in one pass with their size and the time of their last change."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -63,15 +63,18 @@ def find_images(folder: Path) -> list[ImageFile]:
         DataError: a folder cannot be read.
 
     """
+    found: list[ImageFile] = []
     try:
-        found = list(_walk(folder, ""))
+        _collect(folder, "", found)
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
-    return sorted(found, key=lambda file: file.name.split("/"))
+    if any("/" in file.name for file in found):
+        return sorted(found, key=lambda file: file.name.split("/"))
+    return sorted(found)
 
 
-def _walk(folder: str | Path, prefix: str) -> Iterator[ImageFile]:
-    """List what `os.walk` would; it makes no objects but strings, and `scandir` knows what is a folder."""
+def _collect(folder: str | Path, prefix: str, found: list[ImageFile]) -> None:
+    """Add what `os.walk` would list. For 60,000 files every object counts: paths took four times as long."""
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
@@ -79,17 +82,14 @@ def _walk(folder: str | Path, prefix: str) -> Iterator[ImageFile]:
                 continue
             if entry.is_dir():
                 if not entry.is_symlink():  # it may lead back here
-                    yield from _walk(entry.path, f"{prefix}{name}/")
-            elif os.path.splitext(name)[1].lower() in EXTENSIONS:
-                yield _look_at(entry, prefix + name)
-
-
-def _look_at(entry: "os.DirEntry[str]", name: str) -> ImageFile:
-    try:
-        found = entry.stat()
-    except OSError:
-        return ImageFile(name, UNKNOWN, UNKNOWN)  # decoding it will say why
-    return ImageFile(name, found.st_size, found.st_mtime_ns)
+                    _collect(entry.path, f"{prefix}{name}/", found)
+            elif name[name.rfind(".") :].lower() in EXTENSIONS:
+                try:
+                    stat = entry.stat()
+                except OSError:  # decoding it will say why
+                    found.append(ImageFile(prefix + name, UNKNOWN, UNKNOWN))
+                else:
+                    found.append(ImageFile(prefix + name, stat.st_size, stat.st_mtime_ns))
 
 
 def image_files(folder: Path) -> list[Path]:
