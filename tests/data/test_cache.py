@@ -92,6 +92,15 @@ def test_another_split_finds_its_images_too(folder: Path, shelf: Shelf) -> None:
     assert shelf.said == ["read 5 decoded images from the cache"]
 
 
+def test_large_images_are_read_in_several_pieces(folder: Path, shelf: Shelf) -> None:
+    form = PixelFormat(Preprocess(300), 300)
+    first = read_pixels(samples_of(folder), form, max_broken=0.0, cache=shelf.cache)
+    hidden(folder)
+    order = np.array([7, 1, 11, 0, 4])
+    second = read_pixels(samples_of(folder).take(order), form, max_broken=0.0, cache=shelf.cache)
+    assert torch.equal(second.images, first.images[order])
+
+
 def test_a_changed_file_is_decoded_again_and_the_others_are_not(folder: Path, shelf: Shelf) -> None:
     """Name and size are the same, as always without compression: the time tells."""
     victim = folder / "a" / "04.bmp"

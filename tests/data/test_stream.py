@@ -88,7 +88,7 @@ def test_evaluation_is_that_of_images_in_memory(folder: Path, workers: int) -> N
 def test_a_batch_of_large_images_is_put_together_in_order(folder: Path, workers: int) -> None:
     """Images of 2.4 MB are decoded one at a time, so that what is under way stays small."""
     form = PixelFormat(Preprocess(900), 900)
-    samples = samples_of(folder).take(np.arange(4, 10))
+    samples = samples_of(folder).take(np.arange(17, 23))  # three of each class
     rows = [np.array([3, 0, 5, 3]), np.array([1])]
     streamed = Stream(samples, form, Reading(DataConfig(workers=workers), CPU))
     with released(streamed):
@@ -212,6 +212,7 @@ def test_evaluation_leaves_broken_images_out(folder: Path, workers: int) -> None
     streamed = stream(damage(folder, *broken), workers, max_broken=0.2)
     with released(streamed):
         batches = list(streamed.once(4))
+    assert [len(batch) for _, batch in batches] == [4, 4, 4, 4, 3, 4, 2]
     good = np.array([row for row, name in enumerate(kept.names) if name not in broken])
     ((images, labels),) = kept.batches([good])
     assert torch.equal(torch.cat([batch for batch, _ in batches]), images)

@@ -108,14 +108,17 @@ def kill_one_at_work(streamed: Stream) -> None:
 
 
 def test_another_error_comes_through_and_ends_the_workers() -> None:
-    with pytest.raises(RuntimeError, match=r"^something else$"):
+    """Also while the traceback, as in a notebook, still holds the pass that was going on."""
+    with pytest.raises(RuntimeError, match=r"^something else$") as caught:
         fail_at_work(digits(1))
     assert pids() == []
+    assert caught.tb is not None
 
 
 def fail_at_work(streamed: Stream) -> None:
     with released(streamed):
-        next(streamed.batches(EVERY))
+        batches = streamed.batches(EVERY)
+        next(batches)
         raise RuntimeError("something else")
 
 

@@ -181,8 +181,8 @@ def _scan(root: Path, folder: Path, class_names: tuple[str, ...]) -> Samples:
         if not files and folder.name.casefold() not in SPLIT_FOLDERS["val"] + SPLIT_FOLDERS["test"]:
             raise DataError(f"{place} holds no images ({', '.join(sorted(EXTENSIONS))})")
         below = place.relative_to(root).as_posix()
-        names += [f"{below}/{file.name}" for file in files]
-        stamps += [(file.num_bytes, file.changed) for file in files]
+        names += [f"{below}/{name}" for name, _, _ in files]
+        stamps += [(num_bytes, changed) for _, num_bytes, changed in files]
         labels += [label] * len(files)
     if not names:
         raise DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
