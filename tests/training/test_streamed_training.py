@@ -111,15 +111,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_a_broken_image_in_a_stream_is_named_and_never_ends_a_run(folder: Path, tmp_path: Path) -> None:
-    victims = [sorted((folder / label).iterdir())[3] for label in "27"]
+def test_broken_images_in_a_stream_are_named_once_and_never_end_a_run(folder: Path, tmp_path: Path) -> None:
+    """Without a test part, the last evaluation meets the broken validation image a second time."""
+    root = tmp_path / "split"
+    for path in sorted(folder.rglob("*.png")):
+        target = root / ("val" if int(path.stem) % 5 == 0 else "train") / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    victims = [sorted((root / part).rglob("*.png"))[7] for part in ("train", "val")]
     for victim in victims:
         victim.write_bytes(b"")
     listener = Listener()
     data = STREAM | {"max_broken": 0.5}
-    effnet.train(folder, out=tmp_path / "run", reporter=listener, data=data, **SETTINGS)
+    result = effnet.train(root, out=tmp_path / "run", reporter=listener, data=data, **SETTINGS)
     skipped = sorted(line for line in listener.lines if line.startswith("skipped"))
     assert skipped == sorted(f"skipped: {victim}: empty file" for victim in victims)
+    assert result.evaluation.broken == (f"{victims[1]}: empty file",)
+    assert result.evaluation.num_images == 39
 
 
 def test_too_many_broken_images_end_a_stream_in_order(folder: Path, tmp_path: Path) -> None:

