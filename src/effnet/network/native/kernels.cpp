@@ -189,7 +189,7 @@ struct Stats { // per channel
 };
 
 // Per piece and channel: pivot (a value of the channel), mean - pivot, sum of (x - mean)²; (pieces, 3, C).
-// The mean follows every few rows, for squares far from it would bury the spread in their rounding.
+// The mean follows every few rows, at first every four: squares far from it would bury the spread in their rounding.
 template <typename T, int L> static void moments(const T *x, float *partial, const Rows &s) {
 #pragma omp parallel for
     for (int64_t piece = 0; piece < s.pieces(); ++piece) {
@@ -200,7 +200,8 @@ template <typename T, int L> static void moments(const T *x, float *partial, con
             vf<L> offset = {}, spread = {};
             for (int64_t r = start; r < end;) {
                 vf<L> sum = {}, squares = {};
-                for (const int64_t stop = std::min(r + BLOCK, end); r < stop; ++r) {
+                const int64_t more = std::clamp<int64_t>(r - start, 4, BLOCK);
+                for (const int64_t stop = std::min(r + more, end); r < stop; ++r) {
                     const vf<L> d = load<L>(x + r * s.channels + c) - pivot - offset;
                     sum += d;
                     squares += d * d;
@@ -216,9 +217,9 @@ template <typename T, int L> static void moments(const T *x, float *partial, con
     }
 }
 
-// Put the moments of all pieces together; follow them with the running statistics.
-static void finish(const float *partial, const Rows &s, const float *weight, const float *bias, float eps,
-                   float momentum, float *running_mean, float *running_var, const Stats &stats) {
+// Put the moments of all pieces together; follow them with the running statistics. There are at least two rows.
+static void finish(const float *partial, const Rows &s, const float *weight, const float *bias, double eps,
+                   double momentum, float *running_mean, float *running_var, const Stats &stats) {
     for (int64_t c = 0; c < s.channels; ++c) {
         double count = 0, mean = 0, spread = 0; // Chan et al. 1979
         for (int64_t piece = 0; piece < s.pieces(); ++piece) {
@@ -234,8 +235,8 @@ static void finish(const float *partial, const Rows &s, const float *weight, con
         stats.inverse[c] = 1 / std::sqrt(var + eps);
         stats.scale[c] = weight[c] * stats.inverse[c];
         stats.shift[c] = bias[c] - mean * stats.scale[c];
-        running_mean[c] += momentum * (float(mean) - running_mean[c]);
-        running_var[c] += momentum * (float(count > 1 ? spread / (count - 1) : var) - running_var[c]);
+        running_mean[c] = momentum * mean + (1 - momentum) * running_mean[c];
+        running_var[c] = momentum * spread / (count - 1) + (1 - momentum) * running_var[c];
     }
 }
 
@@ -363,7 +364,7 @@ void depthwise_weight(int half, In in, In grad, float *partial, const Shape *s, 
     }
 }
 
-void norm_forward(int half, int silu, In x, const float *weight, const float *bias, float eps, float momentum,
+void norm_forward(int half, int silu, In x, const float *weight, const float *bias, double eps, double momentum,
                   float *running_mean, float *running_var, Out y, float *stats_, int64_t rows, int64_t channels) {
     const Rows s{rows, channels};
     const Stats stats{stats_, stats_ + channels, stats_ + 2 * channels, stats_ + 3 * channels};

@@ -125,7 +125,7 @@ class _BatchNorm(torch.autograd.Function):
         assert norm.running_var is not None
         assert norm.momentum is not None
         y, stats = torch.empty_like(x), torch.empty(4, x.shape[1])
-        numbers = (ctypes.c_float(norm.eps), ctypes.c_float(norm.momentum))
+        numbers = (ctypes.c_double(norm.eps), ctypes.c_double(norm.momentum))
         ins = (_at(x), _at(weight), _at(bias), *numbers, _at(norm.running_mean), _at(norm.running_var))
         load_kernels().norm_forward(_half(x), int(ctx.silu), *ins, _at(y), _at(stats), *_rows(x))
         ctx.save_for_backward(x, stats)
