@@ -14,10 +14,11 @@ from effnet.network.native.build import NoKernelsError, load_kernels
 from effnet.spec.families import B0
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2**-6}
-"""Largest error as a share of the largest value. bfloat16 has 8 bits: half a unit is 2^-9 to 2^-8; a gradient is
-rounded two or three times."""
+"""Largest error as a share of the largest value. bfloat16 has 8 bits: half a unit is 2^-9 to 2^-8; a gradient
+is rounded two or three times."""
 
 Grad = Callable[[Tensor], Tensor]
+Build = Callable[[int], nn.Module]
 
 
 def _have_kernels() -> bool:
@@ -37,13 +38,19 @@ def conv(channels: int, kernel: int = 3, stride: int = 1, padding: int | None = 
     return nn.Conv2d(channels, channels, kernel, stride, padding, groups=channels, bias=False)
 
 
-def norm(channels: int, *, silu: bool = True, eps: float = 1e-3, momentum: float = 0.1) -> nn.Sequential:
+def norm(channels: int, *, silu: bool = True, momentum: float = 0.1) -> nn.Sequential:
     """A normalisation in training whose numbers are all different."""
-    layer = nn.BatchNorm2d(channels, eps, momentum)
+    layer = nn.BatchNorm2d(channels, 1e-3, momentum)
     nn.init.uniform_(layer.weight, -2.0, 2.0)
     nn.init.normal_(layer.bias)
     nn.init.normal_(cast(Tensor, layer.running_mean))
     return nn.Sequential(layer, nn.SiLU() if silu else nn.Identity())
+
+
+def inner(layer: nn.Module) -> nn.BatchNorm2d:
+    """Return what normalises in a layer that `norm` built."""
+    assert isinstance(layer, nn.Sequential)
+    return cast(nn.BatchNorm2d, layer[0])
 
 
 def gates(channels: int) -> nn.Module:
@@ -53,7 +60,7 @@ def gates(channels: int) -> nn.Module:
     return layer
 
 
-LAYERS: dict[str, Callable[[int], nn.Module]] = {
+LAYERS: dict[str, Build] = {
     "conv3": conv,
     "conv5-stride2": lambda channels: conv(channels, 5, 2),
     "norm": lambda channels: norm(channels, silu=False),
@@ -61,13 +68,16 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "gates": gates,
 }
 
+every_layer = pytest.mark.parametrize("build", LAYERS.values(), ids=LAYERS)
+every_dtype = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+
 
 def compute(layer: nn.Module, x: Tensor) -> Tensor:
     """Compute a layer by the kernels."""
     if isinstance(layer, nn.Conv2d):
         return ops.depthwise_conv(x, layer.weight, layer.stride[0], cast(int, layer.padding[0]))
     if isinstance(layer, nn.Sequential):
-        return ops.batch_norm(x, cast(nn.BatchNorm2d, layer[0]), silu=isinstance(layer[1], nn.SiLU))
+        return ops.batch_norm(x, inner(layer), silu=isinstance(layer[1], nn.SiLU))
     assert isinstance(layer, SqueezeExcite)
     return ops.squeeze_excite(x, layer.reduce, layer.expand)
 
@@ -82,6 +92,16 @@ def random_grad(y: Tensor) -> Tensor:
     return torch.randn(y.shape).to(y.dtype)
 
 
+def backward(y: Tensor, grad: Tensor | None = None) -> None:
+    """Add the gradients of `y`, weighted by random numbers if nothing else is said."""
+    torch.autograd.backward(y, random_grad(y) if grad is None else grad)
+
+
+def gradients(module: nn.Module) -> list[Tensor]:
+    """Return the gradients that a module has."""
+    return [weight.grad for weight in module.parameters() if weight.grad is not None]
+
+
 def assert_like_torch(layer: nn.Module, x: Tensor, grad: Grad = random_grad) -> None:
     """Value, every gradient and every buffer are those of torch in float64, up to rounding.
 
@@ -92,8 +112,8 @@ def assert_like_torch(layer: nn.Module, x: Tensor, grad: Grad = random_grad) -> 
     y, exact_y = compute(layer, x), exact(exact_x)
     assert y.dtype == x.dtype
     coming = grad(y.detach())
-    y.backward(coming)
-    exact_y.backward(coming.double())
+    backward(y, coming)
+    backward(exact_y, coming.double())
     assert_close(y, exact_y, tolerance)
     if x.requires_grad:
         assert_close(x.grad, exact_x.grad, tolerance)

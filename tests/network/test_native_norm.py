@@ -1,12 +1,11 @@
-"""Batch normalisation by the CPU kernels, where numbers are hard: statistics, outliers, SiLU far from zero."""
+"""Batch normalisation by the CPU kernels where numbers are hard: statistics, outliers, SiLU far from 0."""
 
-from collections.abc import Callable
 from copy import deepcopy
 from typing import cast
 
 import pytest
 import torch
-from native_layers import assert_close, compute, images, needs_kernels, norm
+from native_layers import assert_close, backward, compute, images, inner, needs_kernels, norm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,14 +24,14 @@ def seed() -> None:
 def batch_norm(channels: int) -> tuple[nn.Module, nn.BatchNorm2d]:
     """A layer without SiLU, and the normalisation in it."""
     layer = norm(channels, silu=False)
-    return layer, cast(nn.BatchNorm2d, layer[0])
+    return layer, inner(layer)
 
 
 def variance(x: Tensor) -> Tensor:
     """The unbiased variance of each channel, as the running statistics get to know it."""
     layer = norm(x.shape[1], momentum=1.0)
     compute(layer, x.contiguous(memory_format=torch.channels_last))
-    return cast(Tensor, layer[0].running_var)
+    return cast(Tensor, inner(layer).running_var)
 
 
 @pytest.mark.parametrize("momentum", [0.01, 0.1, 1.0])
@@ -45,7 +44,7 @@ def test_running_statistics_follow_those_of_torch(momentum: float) -> None:
         exact(x.double())
     for mine, theirs in zip(layer.buffers(), exact.buffers(), strict=True):
         assert_close(mine, theirs, 1e-6)
-    assert layer[0].num_batches_tracked == 5
+    assert inner(layer).num_batches_tracked == 5
 
 
 def test_a_large_mean_does_not_bury_the_variance() -> None:
@@ -66,7 +65,7 @@ def test_a_large_mean_costs_no_more_than_it_does_in_torch() -> None:
 def test_one_value_far_from_the_others_does_not_bury_the_variance(
     outlier: tuple[int, int, int], value: float
 ) -> None:
-    """Such as the only active pixel of a channel; the very first value is the one that others are taken from."""
+    """Such as the only active pixel of a channel. The first value of all is what others are compared with."""
     image, row, column = outlier
     x = torch.full((8, 8, 32, 32), 1.1)
     x[image, :, row, column] = value
@@ -82,7 +81,7 @@ def test_a_constant_channel_becomes_its_bias() -> None:
     layer, plain = batch_norm(8)
     x = torch.full((4, 8, 5, 5), 3.7).contiguous(memory_format=torch.channels_last).requires_grad_()
     y = compute(layer, x)
-    y.square().sum().backward()
+    backward(y.square().sum())
     torch.testing.assert_close(y, plain.bias[:, None, None].expand_as(y), rtol=0, atol=1e-4)
     assert x.grad is not None
     assert x.grad.isfinite().all()
@@ -96,13 +95,13 @@ def silu_of_far_values() -> tuple[Tensor, Tensor]:
     """The values of SiLU, and its derivatives."""
     layer = norm(len(FAR))
     with torch.no_grad():
-        layer[0].weight.zero_()
-        layer[0].bias.copy_(FAR)
+        inner(layer).weight.zero_()
+        inner(layer).bias.copy_(FAR)
     y = compute(layer, images(2, len(FAR), 2, 1))
-    y.sum().backward()
-    assert isinstance(layer[0].bias, Tensor)
-    assert layer[0].bias.grad is not None
-    return y[0, :, 0, 0].detach(), layer[0].bias.grad / 4
+    backward(y, torch.ones_like(y))
+    slopes = inner(layer).bias.grad
+    assert slopes is not None
+    return y[0, :, 0, 0].detach(), slopes / 4
 
 
 def test_silu_is_exact_far_from_zero_and_never_overflows() -> None:
@@ -113,7 +112,7 @@ def test_silu_is_exact_far_from_zero_and_never_overflows() -> None:
 def test_the_derivative_of_silu_is_exact_far_from_zero_and_never_overflows() -> None:
     _, slopes = silu_of_far_values()
     z = FAR.double().requires_grad_()
-    F.silu(z).sum().backward()
+    backward(F.silu(z), torch.ones_like(z))
     assert z.grad is not None
     torch.testing.assert_close(slopes, z.grad.float(), rtol=1e-6, atol=1e-7)
 
@@ -122,11 +121,10 @@ def test_the_derivative_of_silu_is_exact_far_from_zero_and_never_overflows() -> 
 def test_silu_of_infinity_is_what_torch_says(infinity: float) -> None:
     layer = norm(8)
     with torch.no_grad():
-        layer[0].weight.zero_()
-        layer[0].bias.fill_(infinity)
+        inner(layer).weight.zero_()
+        inner(layer).bias.fill_(infinity)
     y = compute(layer, images(2, 8, 2, 2))
     torch.testing.assert_close(y, F.silu(torch.full_like(y, infinity)), equal_nan=True)
-
 
 
 @pytest.mark.parametrize(
@@ -155,9 +153,9 @@ def test_statistics_that_do_not_lie_side_by_side_are_left_to_torch() -> None:
 
 
 def native_block(channels: int = 16) -> ConvNorm:
-    block = ConvNorm(B0, (channels, channels)).to(memory_format=torch.channels_last)
+    block = ConvNorm(B0, (channels, channels))
     block.native = True
-    return block.train()
+    return block
 
 
 def test_one_value_per_channel_is_an_error_as_in_torch() -> None:

@@ -35,7 +35,8 @@ class Compute:
         """Return what to call in place of the network in training; it shares the weights."""
         if not self.compiled:
             return network
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))  # outlives a reboot
+        kept = str(cache_folder() / "inductor")  # outlives a reboot
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", kept)
         return torch.compile(network)  # type: ignore[return-value]
 
     def words(self) -> str:

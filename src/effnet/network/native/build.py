@@ -46,7 +46,7 @@ def load_kernels() -> ctypes.CDLL:
         raise
     except EffnetError as error:
         raise NoKernelsError(f"{error}; $EFFNET_CACHE may name another folder") from error
-    except (OSError, subprocess.SubprocessError) as error:
+    except OSError as error:
         raise NoKernelsError(str(error)) from error
 
 
@@ -94,16 +94,19 @@ def cpu_features() -> tuple[str, ...]:
 
 
 def _compile(compiler: Command, target: Path) -> None:
-    """Fill `target` with the library and, behind it, the digest of it; who loads a library reads no further."""
+    """Fill `target` with the library and, behind it, its digest; who loads a library reads no further."""
     done = _run(*compiler, *FLAGS, "-o", str(target), str(SOURCE))
-    if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        reason = next((line for line in lines if "error" in line), lines[-1] if lines else "it does not say why")
-        raise NoKernelsError(
-            f"{shlex.join(compiler)} cannot compile {SOURCE.name} (exit status {done.returncode}): {reason[:300]}"
-        )
-    library = target.read_bytes()
+    library = target.read_bytes() if done.returncode == 0 else b""
+    if not library:
+        reason = f"exit status {done.returncode}: {_error_in(done.stderr)}"
+        raise NoKernelsError(f"{shlex.join(compiler)} cannot compile {SOURCE.name}, {reason}")
     target.write_bytes(library + hashlib.sha256(library).digest())
+
+
+def _error_in(output: str) -> str:
+    """Return the line of a compiler's output that says what is wrong."""
+    lines = output.strip().splitlines() or ["it does not say why"]
+    return next((line for line in lines if "error" in line), lines[-1])[:300]
 
 
 def _is_whole(path: Path) -> bool:
@@ -115,11 +118,9 @@ def _is_whole(path: Path) -> bool:
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        timeout=TIMEOUT,
-    )
+    try:
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired:
+        raise NoKernelsError(f"{command[0]} took more than {TIMEOUT:g} seconds") from None

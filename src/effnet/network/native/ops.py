@@ -3,8 +3,8 @@
 Forward convolution stays torch's (oneDNN), which is faster; its backward was ten to thirty times slower than
 the kernel here (docs/decisions/0006).
 
-The kernels read memory as they are told: `supports` and `supports_norm` come first. Number formats are those of
-the arguments, whether autocast is on or not. There are no second derivatives.
+The kernels read memory as they are told: `supports` and `supports_norm` come first. Number formats are those
+of the arguments, whether autocast is on or not. There are no second derivatives.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ NUM_PIECES = 16  # of a batch, for the gradient of a kernel
 
 
 def supports(x: Tensor, *weights: Tensor | None) -> bool:
-    """Tell whether the kernels can compute with `x (N, C, H, W)` and these weights; C must be a multiple of 8."""
+    """Tell whether the kernels can compute with `x (N, C, H, W)` and these weights; 8 must divide C."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
@@ -37,7 +37,7 @@ def supports(x: Tensor, *weights: Tensor | None) -> bool:
 def supports_norm(x: Tensor, norm: nn.BatchNorm2d) -> bool:
     """Tell whether `batch_norm` computes what `norm` does with `x (N, C, H, W)`.
 
-    Not with its running statistics, which frozen layers use; not of one value, where torch explains its error.
+    Not with its running statistics, which frozen layers use; not of one value, which torch refuses.
     """
     state = norm.weight, norm.bias, norm.running_mean, norm.running_var
     return (
