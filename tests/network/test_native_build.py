@@ -8,7 +8,8 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
-from native_layers import needs_kernels
+import torch
+from native_layers import backward, compute, images, inner, needs_kernels, norm
 
 from effnet.network.native import build
 from effnet.network.native.build import NoKernelsError, find_compiler, load_kernels
@@ -191,6 +192,28 @@ def test_a_cache_in_a_home_that_does_not_exist_is_named(monkeypatch: pytest.Monk
 def test_a_folder_in_place_of_the_library_is_named(cache: Path, compiled: Path) -> None:
     (cache / "kernels" / library(compiled).name).mkdir(parents=True)
     assert "it is there, and not a regular file" in reason()
+
+
+def test_processors_that_do_not_round_to_bfloat16_get_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, bits are added; it must round ties to even and keep every NaN."""
+
+    def results() -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        layer, x = norm(24), images(4, 24, 16, 16, dtype=torch.bfloat16)
+        with torch.no_grad():
+            bits = torch.tensor([0x7FFFFFFF, -1, 0x7F800001, 0x7F800000], dtype=torch.int32)
+            inner(layer).bias[:4] = bits.view(torch.float32)
+        y = compute(layer, x)
+        backward(y)
+        return [y, *(value for value in (x.grad,) if value is not None)]
+
+    (compiler,) = find_compiler()
+    usual = results()
+    monkeypatch.setenv("CXX", f"{compiler} -U__AVX512BF16__")
+    load_kernels.cache_clear()
+    for mine, theirs in zip(results(), usual, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0, equal_nan=True)
+        assert mine[:, :3].isnan().all()
 
 
 def test_two_programs_may_compile_at_the_same_time(cache: Path) -> None:
