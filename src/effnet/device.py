@@ -33,11 +33,16 @@ def pick_device(name: str) -> torch.device:
 
 
 def to_device(network: Network, device: torch.device) -> Network:
-    """Move a network to a device, its kernels laid out channels_last, which is faster on CPUs and GPUs."""
+    """Move a network to a device, its kernels laid out channels_last, which is faster on CPUs and GPUs.
+
+    Their layout is what a convolution's output has. `contiguous` would leave a kernel of one input channel,
+    which is both layouts at once, in the other one: networks for grey images would compute in it throughout.
+    """
     network.to(device)
     for parameter in network.parameters():
         if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            laid_out = torch.empty_like(parameter, memory_format=torch.channels_last)
+            parameter.data = laid_out.copy_(parameter.data)
     return network
 
 

@@ -48,10 +48,18 @@ def write_bytes(path: Path, write: Callable[[Path], None], *, keep: Path | None 
 
 
 def cache_folder() -> Path:
-    """Return where what can be made again is kept: `$EFFNET_CACHE`, or `effnet` in the user's cache."""
+    """Return where what can be made again is kept: `$EFFNET_CACHE`, or `effnet` in the user's cache.
+
+    Raises:
+        EffnetError: it lies in a home folder, and there is none, as in some containers.
+
+    """
     given = os.environ.get("EFFNET_CACHE")
     folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "effnet"
-    return folder.expanduser()
+    try:
+        return folder.expanduser()
+    except RuntimeError:
+        raise EffnetError(f"there is no home folder for {folder}; set $EFFNET_CACHE to a folder") from None
 
 
 def write_text(path: Path, text: str) -> None:

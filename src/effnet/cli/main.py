@@ -7,7 +7,6 @@ from importlib import import_module
 
 from effnet import __version__
 from effnet.errors import EffnetError, MissingExtraError, UsageError, unknown_name
-from effnet.files import cache_folder
 
 # name -> (module, one line of help). A command's module is imported when that command runs.
 COMMANDS = {
@@ -38,7 +37,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code: 0 success, 1 failure, 2 wrong use."""
     args = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read when torch is imported
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "inductor"))  # outlives a reboot
     debug = "--debug" in args
     args = [arg for arg in args if arg != "--debug"]
     try:

@@ -29,13 +29,14 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolve `(N, C, H, W)`."""
-        if self.native and self.training and self._is_kernel() and ops.supports(images):
+        if self.native and self.training and self._has_kernel() and ops.supports(images, self.weight):
             return ops.depthwise_conv(images, self.weight, self.stride[0], cast(int, self.padding[0]))
         return super().forward(images)
 
-    def _is_kernel(self) -> bool:
-        """Tell whether there is a kernel for this convolution."""
-        return self.groups == self.in_channels == self.out_channels and self.kernel_size[0] in (3, 5)
+    def _has_kernel(self) -> bool:
+        """Tell whether there is a kernel for this convolution; the rest of it is as `conv2d` builds it."""
+        depthwise = self.groups == self.in_channels == self.out_channels
+        return depthwise and self.kernel_size in ((3, 3), (5, 5)) and self.bias is None
 
 
 class SamePadConv2d(Conv2d):
@@ -86,7 +87,7 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map `(N, C, H, W)` to `(N, K, ceil(H / stride), ceil(W / stride))`."""
         y: Tensor = self.conv(x)
-        if self.native and self.training and ops.supports(y) and type(self.activation) in FUSED:
+        if self.native and type(self.activation) in FUSED and ops.supports_norm(y, self.norm):
             return ops.batch_norm(y, self.norm, silu=FUSED[type(self.activation)])
         activated: Tensor = self.activation(self.norm(y))
         return activated
@@ -105,7 +106,9 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scale each channel of `x (N, C, H, W)` by a gate in (0, 1)."""
-        if self.native and self.training and isinstance(self.activation, nn.SiLU) and ops.supports(x):
+        weights = self.reduce.weight, self.reduce.bias, self.expand.weight, self.expand.bias
+        fused = self.native and self.training and isinstance(self.activation, nn.SiLU)
+        if fused and ops.supports(x, *weights):
             return ops.squeeze_excite(x, self.reduce, self.expand)
         gate = self.expand(self.activation(self.reduce(x.mean((2, 3), keepdim=True))))  # (N, C, 1, 1)
         y: Tensor = x * gate.sigmoid()

@@ -1,5 +1,6 @@
 """How a network computes while it trains: number format, native kernels, compilation, where each pays."""
 
+import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 from effnet.config import TrainConfig
+from effnet.files import cache_folder
 from effnet.network.native.build import NoKernelsError, cpu_features, load_kernels
 
 
@@ -31,13 +33,21 @@ class Compute:
 
     def forward(self, network: nn.Module) -> nn.Module:
         """Return what to call in place of the network in training; it shares the weights."""
-        return torch.compile(network) if self.compiled else network  # type: ignore[return-value]
+        if not self.compiled:
+            return network
+        kept = str(cache_folder() / "inductor")  # outlives a reboot
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", kept)
+        return torch.compile(network)  # type: ignore[return-value]
+
+    def words(self) -> str:
+        """Say it in a few words; where they differ, the bits of the results do."""
+        words = [f"{str(self.dtype).removeprefix('torch.')} on {self.device_type}"]
+        words += ["own kernels"] * self.native + ["compiled"] * self.compiled
+        return ", ".join(words)
 
     def describe(self) -> str:
-        """Say it in a few words."""
-        words = [str(self.dtype).removeprefix("torch.")]
-        words += ["own CPU kernels"] * self.native + ["compiled"] * self.compiled
-        return ", ".join(words) + (f" ({self.reason})" if self.reason else "")
+        """Say it, and why it is not faster."""
+        return self.words() + (f" ({self.reason})" if self.reason else "")
 
 
 PLAIN = Compute()
@@ -49,18 +59,18 @@ def choose(config: TrainConfig, device: torch.device) -> Compute:
     What pays was measured (docs/decisions/0006): on a CPU bfloat16 does with the kernels and an instruction
     set for it, and never without; compiling does not.
     """
-    native, reason = (False, "")
-    if device.type == "cpu" and config.native:
-        native, reason = _try_kernels()
     compiled = config.compile == "on" or (config.compile == "auto" and device.type == "cuda")
-    return Compute(device.type, _dtype(config, device, native), native and not compiled, compiled, reason)
+    native, reason = False, ""
+    if device.type == "cpu" and config.native and not compiled:
+        native, reason = _try_kernels()
+    return Compute(device.type, _dtype(config, device, native), native, compiled, reason)
 
 
 def _try_kernels() -> tuple[bool, str]:
     try:
         load_kernels()
     except NoKernelsError as error:
-        return False, f"without the faster CPU kernels: {error}"
+        return False, f"without the faster kernels: {error}"
     return True, ""
 
 

@@ -36,6 +36,7 @@ def capture(trainer: Trainer, about: Mapping[str, Any]) -> State:
         "step": trainer.step,
         "total_steps": trainer.total_steps,
         "highest": trainer.highest,
+        "compute": trainer.compute.words(),
         "epoch_seconds": trainer.meter.seconds(),
         "records": [asdict(record) for record in trainer.records],
         "best": None if trainer.best is None else describe_best(trainer.best),

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from functools import cache
@@ -16,6 +17,9 @@ SOURCE = Path(__file__).with_name("kernels.cpp")
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC")
 TIMEOUT = 120.0  # seconds
+_DIGEST_BYTES = 32
+
+Command = tuple[str, ...]
 
 
 class NoKernelsError(EffnetError):
@@ -27,46 +31,56 @@ def load_kernels() -> ctypes.CDLL:
     """Load the kernels, compiled for this machine; compile them if that was not done before.
 
     Raises:
-        NoKernelsError: no compiler, or it fails; says which and why.
+        NoKernelsError: no compiler, or it fails, or the cache cannot be used; says which and why.
 
     """
     if platform.system() != "Linux":  # elsewhere torch's OpenMP is another one, and two in a process collide
         raise NoKernelsError(f"the CPU kernels are made for Linux, not for {platform.system()}")
     compiler = find_compiler()
-    path = cache_folder() / "kernels" / f"{_key(compiler)}.so"
-    if not path.exists():
-        write_bytes(path, lambda temporary: _compile(compiler, temporary))
     try:
+        path = cache_folder() / "kernels" / f"{_key(compiler)}.so"
+        if not _is_whole(path):
+            write_bytes(path, lambda temporary: _compile(compiler, temporary))
         return ctypes.CDLL(str(path))
+    except NoKernelsError:
+        raise
+    except EffnetError as error:
+        raise NoKernelsError(f"{error}; $EFFNET_CACHE may name another folder") from error
     except OSError as error:
-        raise NoKernelsError(f"cannot load {path}: {error}; remove it and try again") from error
+        raise NoKernelsError(str(error)) from error
 
 
-def find_compiler() -> str:
-    """Return the C++ compiler: `$CXX`, or the first that is installed.
+def find_compiler() -> Command:
+    """Return the command of the C++ compiler: `$CXX`, such as `ccache g++`, or the first that is installed.
 
     Raises:
         NoKernelsError: there is none.
 
     """
-    names = (given,) if (given := os.environ.get("CXX")) else COMPILERS
-    for name in names:
-        if (found := shutil.which(name)) is not None:
-            return found
-    raise NoKernelsError(f"no C++ compiler ({', '.join(names)}) is installed")
-
-
-def _key(compiler: str) -> str:
-    """Hash what the result depends on; a home folder may be shared by machines with different processors."""
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    parts = (
-        SOURCE.read_text(encoding="utf-8"),
-        *FLAGS,
-        compiler,
-        version,
-        platform.machine(),
-        *cpu_features(),
+    given = os.environ.get("CXX", "").strip()
+    for name in (given,) if given else COMPILERS:
+        first, *rest = _words(name)
+        if (found := shutil.which(first)) is not None:
+            return found, *rest
+    raise NoKernelsError(
+        f"the C++ compiler that $CXX names, {given}, is not installed"
+        if given
+        else f"no C++ compiler ({', '.join(COMPILERS)}) is installed"
     )
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as error:
+        raise NoKernelsError(f"$CXX is not a command ({error}): {command}") from None
+
+
+def _key(compiler: Command) -> str:
+    """Hash what the result depends on; a home folder may be shared by machines with different processors."""
+    version = _run(*compiler, "--version").stdout
+    source = SOURCE.read_text(encoding="utf-8")
+    parts = (source, *FLAGS, *compiler, version, platform.machine(), *cpu_features())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
@@ -79,11 +93,34 @@ def cpu_features() -> tuple[str, ...]:
     return ()
 
 
-def _compile(compiler: str, target: Path) -> None:
-    command = [compiler, *FLAGS, "-o", str(target), str(SOURCE)]
+def _compile(compiler: Command, target: Path) -> None:
+    """Fill `target` with the library and, behind it, its digest; who loads a library reads no further."""
+    done = _run(*compiler, *FLAGS, "-o", str(target), str(SOURCE))
+    library = target.read_bytes() if done.returncode == 0 else b""
+    if not library:
+        reason = f"exit status {done.returncode}: {_error_in(done.stderr)}"
+        raise NoKernelsError(f"{shlex.join(compiler)} cannot compile {SOURCE.name}, {reason}")
+    target.write_bytes(library + hashlib.sha256(library).digest())
+
+
+def _error_in(output: str) -> str:
+    """Return the line of a compiler's output that says what is wrong."""
+    lines = output.strip().splitlines() or ["it does not say why"]
+    return next((line for line in lines if "error" in line), lines[-1])[:300]
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a library is there as it was compiled: to load a damaged one may kill the process."""
+    if not path.is_file():
+        return False
+    content = path.read_bytes()
+    return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
+
+
+def _run(*command: str) -> subprocess.CompletedProcess[str]:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        return subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=TIMEOUT
+        )
     except subprocess.TimeoutExpired:
-        raise NoKernelsError(f"{compiler} took more than {TIMEOUT:.0f} seconds") from None
-    if done.returncode:
-        raise NoKernelsError(f"{' '.join(command)} failed: {done.stderr.strip()[:500]}")
+        raise NoKernelsError(f"{command[0]} took more than {TIMEOUT:g} seconds") from None

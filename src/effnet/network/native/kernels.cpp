@@ -4,10 +4,14 @@
 // Tensors are (N, H, W, C) in memory (channels_last), float or bfloat16; all sums are float. A vector holds the
 // same pixel of L neighbouring channels. Sums are taken over a fixed number of pieces and added up in order, so
 // that results do not depend on the number of threads.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <vector>
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 struct bf16 {
     uint16_t bits;
@@ -34,13 +38,25 @@ template <int L> static inline vf<L> load(const bf16 *p) {
 template <int L> static inline void store(float *p, vf<L> v) { memcpy(p, &v, sizeof v); }
 template <int L> static inline void store(bf16 *p, vf<L> v) { // to nearest, ties to even
     typename Vector<L>::u u = (typename Vector<L>::u)v;
-    typename Vector<L>::h half = __builtin_convertvector((u + 0x7FFFu + ((u >> 16) & 1u)) >> 16, typename Vector<L>::h);
+    u = v == v ? u + 0x7FFFu + ((u >> 16) & 1u) : u | 0x400000u; // rounding could carry a NaN over to zero
+    typename Vector<L>::h half = __builtin_convertvector(u >> 16, typename Vector<L>::h);
     memcpy(p, &half, sizeof half);
 }
+#ifdef __AVX512BF16__ // one instruction: normalisation is a fifth faster by it; below 1.2e-38 it stores zero
+template <> inline void store<16>(bf16 *p, vf<16> v) {
+    const __m256bh half = _mm512_cvtneps_pbh((__m512)v);
+    memcpy(p, &half, sizeof half);
+}
+template <> inline void store<8>(bf16 *p, vf<8> v) {
+    const __m128bh half = _mm256_cvtneps_pbh((__m256)v);
+    memcpy(p, &half, sizeof half);
+}
+#endif
 
-// exp(x) within 2 units in the last place; NaN stays NaN. After Cephes: 2^n · polynomial(r), |r| <= ln(2) / 2.
+// exp(x) within 2 units in the last place; infinity from 88.4 on; NaN stays NaN.
+// After Cephes: 2^n · polynomial(r), |r| <= ln(2) / 2.
 template <int L> static inline vf<L> exponential(vf<L> x) {
-    const vf<L> low = vf<L>{} - 87.0f, high = vf<L>{} + 88.0f; // beyond, 2^n has no exponent
+    const vf<L> low = vf<L>{} - 87.0f, high = vf<L>{} + 88.8f; // n from -126 to 128, where 2^n is infinite
     x = x < low ? low : x;
     x = x > high ? high : x;
     const float magic = 12582912.0f; // 1.5 · 2^23: adding it rounds to an integer
@@ -111,13 +127,15 @@ static void weight_gradient_image(const T *in, const T *grad, float *total, cons
         for (int64_t x = 0; x < s.out_w; ++x) store<L>(grads + x * L, load<L>(grad + (y * s.out_w + x) * s.c));
         for (int i = 0; i < K; ++i) {
             const float *row = rows + (y * s.stride + i) % K * width * L;
-            vf<L> sum[K];
-            for (int j = 0; j < K; ++j) sum[j] = load<L>(total + (i * K + j) * s.c);
+            vf<L> sum[K] = {}; // of a row, which keeps sums short and so exact
             for (int64_t x = 0; x < s.out_w; ++x) {
                 const vf<L> g = load<L>(grads + x * L);
                 for (int j = 0; j < K; ++j) sum[j] += g * load<L>(row + (x * s.stride + j) * L);
             }
-            for (int j = 0; j < K; ++j) store<L>(total + (i * K + j) * s.c, sum[j]);
+            for (int j = 0; j < K; ++j) {
+                float *at = total + (i * K + j) * s.c;
+                store<L>(at, load<L>(at) + sum[j]);
+            }
         }
     }
 }
@@ -155,6 +173,8 @@ template <typename T, int L, int K> struct Depthwise {
 
 // --- batch normalisation with SiLU ------------------------------------------------------------------------------
 
+constexpr int64_t BLOCK = 64; // rows or pixels that are summed before their sum is added: short sums are exact
+
 struct Rows {
     int64_t rows, channels;
     int64_t pieces() const { // of about 65,536 values, which stay in a core's cache
@@ -168,7 +188,8 @@ struct Stats { // per channel
     float *mean, *inverse, *scale, *shift; // inverse: 1 / standard deviation; x · scale + shift is normalised
 };
 
-// Per piece and channel: pivot (a value of the channel), sum of (x - pivot), sum of its square; (pieces, 3, C).
+// Per piece and channel: pivot (a value of the channel), mean - pivot, sum of (x - mean)²; (pieces, 3, C).
+// The mean follows every few rows, at first every four: squares far from it would bury the spread in their rounding.
 template <typename T, int L> static void moments(const T *x, float *partial, const Rows &s) {
 #pragma omp parallel for
     for (int64_t piece = 0; piece < s.pieces(); ++piece) {
@@ -176,29 +197,36 @@ template <typename T, int L> static void moments(const T *x, float *partial, con
         float *result = partial + piece * 3 * s.channels;
         for (int64_t c = 0; c < s.channels; c += L) {
             const vf<L> pivot = load<L>(x + start * s.channels + c);
-            vf<L> sum = {}, squares = {};
-            for (int64_t r = start; r < end; ++r) {
-                const vf<L> d = load<L>(x + r * s.channels + c) - pivot;
-                sum += d;
-                squares += d * d;
+            vf<L> offset = {}, spread = {};
+            for (int64_t r = start; r < end;) {
+                vf<L> sum = {}, squares = {};
+                const int64_t more = std::clamp<int64_t>(r - start, 4, BLOCK);
+                for (const int64_t stop = std::min(r + more, end); r < stop; ++r) {
+                    const vf<L> d = load<L>(x + r * s.channels + c) - pivot - offset;
+                    sum += d;
+                    squares += d * d;
+                }
+                const vf<L> shift = sum / float(r - start);
+                spread += squares - sum * shift;
+                offset += shift;
             }
             store<L>(result + c, pivot);
-            store<L>(result + s.channels + c, sum);
-            store<L>(result + 2 * s.channels + c, squares);
+            store<L>(result + s.channels + c, offset);
+            store<L>(result + 2 * s.channels + c, spread);
         }
     }
 }
 
-// Put the moments of all pieces together; follow them with the running statistics.
-static void finish(const float *partial, const Rows &s, const float *weight, const float *bias, float eps,
-                   float momentum, float *running_mean, float *running_var, const Stats &stats) {
+// Put the moments of all pieces together; follow them with the running statistics. There are at least two rows.
+static void finish(const float *partial, const Rows &s, const float *weight, const float *bias, double eps,
+                   double momentum, float *running_mean, float *running_var, const Stats &stats) {
     for (int64_t c = 0; c < s.channels; ++c) {
         double count = 0, mean = 0, spread = 0; // Chan et al. 1979
         for (int64_t piece = 0; piece < s.pieces(); ++piece) {
             const float *p = partial + piece * 3 * s.channels + c;
-            const double more = s.first(piece + 1) - s.first(piece), sum = p[s.channels];
-            const double delta = p[0] + sum / more - mean;
-            spread += p[2 * s.channels] - sum * sum / more + delta * delta * count * more / (count + more);
+            const double more = s.first(piece + 1) - s.first(piece);
+            const double delta = double(p[0]) + p[s.channels] - mean;
+            spread += p[2 * s.channels] + delta * delta * count * more / (count + more);
             count += more;
             mean += delta * more / count;
         }
@@ -207,8 +235,8 @@ static void finish(const float *partial, const Rows &s, const float *weight, con
         stats.inverse[c] = 1 / std::sqrt(var + eps);
         stats.scale[c] = weight[c] * stats.inverse[c];
         stats.shift[c] = bias[c] - mean * stats.scale[c];
-        running_mean[c] += momentum * (float(mean) - running_mean[c]);
-        running_var[c] += momentum * (float(count > 1 ? spread / (count - 1) : var) - running_var[c]);
+        running_mean[c] = momentum * mean + (1 - momentum) * running_mean[c];
+        running_var[c] = momentum * spread / (count - 1) + (1 - momentum) * running_var[c];
     }
 }
 
@@ -287,8 +315,12 @@ static void pool(const T *x, const T *grad, float *sums, int64_t images, int64_t
     for (int64_t n = 0; n < images; ++n)
         for (int64_t c = 0; c < channels; c += L) {
             vf<L> sum = {};
-            for (int64_t i = 0, at = n * pixels * channels + c; i < pixels; ++i, at += channels)
-                sum += grad ? load<L>(x + at) * load<L>(grad + at) : load<L>(x + at);
+            for (int64_t i = 0, at = n * pixels * channels + c; i < pixels;) {
+                vf<L> part = {};
+                for (const int64_t stop = std::min(i + BLOCK, pixels); i < stop; ++i, at += channels)
+                    part += grad ? load<L>(x + at) * load<L>(grad + at) : load<L>(x + at);
+                sum += part;
+            }
             store<L>(sums + n * channels + c, sum);
         }
 }
@@ -332,7 +364,7 @@ void depthwise_weight(int half, In in, In grad, float *partial, const Shape *s, 
     }
 }
 
-void norm_forward(int half, int silu, In x, const float *weight, const float *bias, float eps, float momentum,
+void norm_forward(int half, int silu, In x, const float *weight, const float *bias, double eps, double momentum,
                   float *running_mean, float *running_var, Out y, float *stats_, int64_t rows, int64_t channels) {
     const Rows s{rows, channels};
     const Stats stats{stats_, stats_ + channels, stats_ + 2 * channels, stats_ + 3 * channels};

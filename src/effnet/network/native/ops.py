@@ -2,6 +2,9 @@
 
 Forward convolution stays torch's (oneDNN), which is faster; its backward was ten to thirty times slower than
 the kernel here (docs/decisions/0006).
+
+The kernels read memory as they are told: `supports` and `supports_norm` come first. Number formats are those
+of the arguments, whether autocast is on or not. There are no second derivatives.
 """
 
 import ctypes
@@ -9,6 +12,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from effnet.network.native.build import load_kernels
@@ -16,15 +20,38 @@ from effnet.network.native.build import load_kernels
 NUM_PIECES = 16  # of a batch, for the gradient of a kernel
 
 
-def supports(x: Tensor) -> bool:
-    """Tell whether the kernels can compute with `x (N, C, H, W)`; C must be a multiple of 8."""
+def supports(x: Tensor, *weights: Tensor | None) -> bool:
+    """Tell whether the kernels can compute with `x (N, C, H, W)` and these weights; 8 must divide C."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
+        and x.dim() == 4
         and x.shape[1] % 8 == 0
+        and x.numel() > 0
         and x.is_contiguous(memory_format=torch.channels_last)
+        and all(_is_float(weight) for weight in weights)
         and not torch.compiler.is_compiling()
     )
+
+
+def supports_norm(x: Tensor, norm: nn.BatchNorm2d) -> bool:
+    """Tell whether `batch_norm` computes what `norm` does with `x (N, C, H, W)`.
+
+    Not with its running statistics, which frozen layers use; not of one value, which torch refuses.
+    """
+    state = norm.weight, norm.bias, norm.running_mean, norm.running_var
+    return (
+        type(norm) is nn.BatchNorm2d
+        and norm.training
+        and norm.momentum is not None
+        and x.numel() > x.shape[1] == norm.num_features
+        and supports(x, *state)
+        and all(tensor is not None and tensor.is_contiguous() for tensor in state)
+    )
+
+
+def _is_float(weight: Tensor | None) -> bool:
+    return weight is not None and weight.dtype == torch.float32 and weight.device.type == "cpu"
 
 
 def depthwise_conv(x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
@@ -40,16 +67,18 @@ class _DepthwiseConv(torch.autograd.Function):
         return F.conv2d(x, weight.to(x.dtype), None, stride, padding, groups=x.shape[1])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         needs_x, needs_weight = ctx.needs_input_grad[:2]
-        return (
-            _input_gradient(grad, weight, x, ctx.stride, ctx.padding) if needs_x else None,
-            _weight_gradient(x, grad, weight, ctx.stride, ctx.padding) if needs_weight else None,
-            None,
-            None,
-        )
+        with _own_formats():
+            return (
+                _input_gradient(grad, weight, x, ctx.stride, ctx.padding) if needs_x else None,
+                _weight_gradient(x, grad, weight, ctx.stride, ctx.padding) if needs_weight else None,
+                None,
+                None,
+            )
 
 
 def _input_gradient(grad: Tensor, weight: Tensor, x: Tensor, stride: int, padding: int) -> Tensor:
@@ -96,13 +125,14 @@ class _BatchNorm(torch.autograd.Function):
         assert norm.running_var is not None
         assert norm.momentum is not None
         y, stats = torch.empty_like(x), torch.empty(4, x.shape[1])
-        numbers = (ctypes.c_float(norm.eps), ctypes.c_float(norm.momentum))
+        numbers = (ctypes.c_double(norm.eps), ctypes.c_double(norm.momentum))
         ins = (_at(x), _at(weight), _at(bias), *numbers, _at(norm.running_mean), _at(norm.running_var))
         load_kernels().norm_forward(_half(x), int(ctx.silu), *ins, _at(y), _at(stats), *_rows(x))
         ctx.save_for_backward(x, stats)
         return y
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, stats = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
@@ -127,27 +157,28 @@ class _SqueezeExcite(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, *weights: Tensor) -> Tensor:
         reduce, reduce_bias, expand, expand_bias = weights
         pooled = _pool(x) / x[0, 0].numel()  # (N, C)
-        with torch.autocast("cpu", enabled=False):  # the gates are small: they stay float
-            squeezed = torch.addmm(reduce_bias, pooled, reduce.flatten(1).T)
-            gate = torch.addmm(expand_bias, F.silu(squeezed), expand.flatten(1).T).sigmoid()
+        squeezed = torch.addmm(reduce_bias, pooled, reduce.flatten(1).T)
+        gate = torch.addmm(expand_bias, F.silu(squeezed), expand.flatten(1).T).sigmoid()
         ctx.save_for_backward(x, pooled, squeezed, gate, *weights)
         return _excite(x, gate, torch.zeros_like(gate))
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
         x, pooled, squeezed, gate, reduce, _, expand, _ = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         active, slope = F.silu(squeezed), squeezed.sigmoid()
         grad_expanded = _pool(x, grad) * gate * (1 - gate)  # (N, C)
-        grad_squeezed = (grad_expanded @ expand.flatten(1)) * slope * (1 + squeezed * (1 - slope))
-        grad_pooled = grad_squeezed @ reduce.flatten(1)
-        return (
-            _excite(grad, gate, grad_pooled / x[0, 0].numel()),
-            (grad_squeezed.T @ pooled).view_as(reduce),
-            grad_squeezed.sum(0),
-            (grad_expanded.T @ active).view_as(expand),
-            grad_expanded.sum(0),
-        )
+        with _own_formats():
+            grad_squeezed = (grad_expanded @ expand.flatten(1)) * slope * (1 + squeezed * (1 - slope))
+            grad_pooled = grad_squeezed @ reduce.flatten(1)
+            return (
+                _excite(grad, gate, grad_pooled / x[0, 0].numel()),
+                (grad_squeezed.T @ pooled).view_as(reduce),
+                grad_squeezed.sum(0),
+                (grad_expanded.T @ active).view_as(expand),
+                grad_expanded.sum(0),
+            )
 
 
 def _pool(x: Tensor, grad: Tensor | None = None) -> Tensor:
@@ -169,7 +200,13 @@ def _excite(x: Tensor, gate: Tensor, offset: Tensor) -> Tensor:
 
 
 def _apply(function: type[torch.autograd.Function], *values: Any) -> Tensor:
-    return cast(Tensor, function.apply(*values))  # type: ignore[no-untyped-call]
+    with _own_formats():
+        return cast(Tensor, function.apply(*values))  # type: ignore[no-untyped-call]
+
+
+def _own_formats() -> torch.autocast:
+    """Return a context in which torch computes in the formats of its arguments: the gates stay float."""
+    return torch.autocast("cpu", enabled=False)
 
 
 def _half(x: Tensor) -> int:
