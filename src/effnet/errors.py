@@ -46,5 +46,14 @@ def key_of(problem: Mapping[str, Any]) -> str:
 
 def bad_value(problem: Mapping[str, Any]) -> str:
     """Say in one line which key has which value, and what is wrong with it."""
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{key_of(problem)} = {problem['input']!r}: {message.removeprefix('value error, ')}"
+    message = f"{problem['msg'][0].lower()}{problem['msg'][1:]}".removeprefix("value error, ")
+    if problem["type"] == "value_error" and not problem["loc"]:
+        return message  # a rule on several values, which it names
+    return f"{key_of(problem)} = {problem['input']!r}: {message}"
+
+
+def some(names: Iterable[str], limit: int = 10) -> str:
+    """List names for a message of one line; of many only the first ones, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + more

@@ -59,6 +59,7 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
         (["train", "digits", "--model", "b99"], "unknown network 'b99'"),
         (["train", "digits", "--device", "cuda"], "device 'cuda' is not available here; available: auto,"),
         (["train", "digits", "--input.channels", "3"], "input.channels = 3 needs that many"),
+        (["train", "digits", "--input.std", "0"], "input: std (0.0,) must be positive"),
     ],
 )  # fmt: skip
 def test_wrong_use_is_one_line_and_exit_code_2(

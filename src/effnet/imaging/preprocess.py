@@ -8,7 +8,7 @@ from PIL import Image
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from effnet.errors import UsageError
+from effnet.errors import UsageError, bad_value
 from effnet.imaging.decode import Mode, to_mode
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -127,6 +127,4 @@ def from_dict(data: object) -> Preprocess:
     try:
         return _ADAPTER.validate_python(data)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(map(str, problem["loc"]))
-        raise UsageError(f"preprocessing: {key}: {problem['msg']}") from error
+        raise UsageError(f"preprocessing: {bad_value(error.errors()[0])}") from error
