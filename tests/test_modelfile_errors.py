@@ -52,6 +52,13 @@ def test_an_array_of_a_type_that_numpy_lacks_is_refused(path: Path) -> None:
         modelfile.load(path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_finite_numbers_are_named(path: Path, value: float) -> None:
+    modelfile.save(path, HEADER, {"good": np.ones(2), "bad": np.array([1.0, value]), "count": np.array(3)})
+    with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: weights that are not finite .*: bad$"):
+        modelfile.load(path)
+
+
 def test_a_header_that_nests_without_end_is_refused(path: Path) -> None:
     save_file({"weight": np.ones(2, dtype=np.float32)}, path, {"effnet": "[" * 100_000})
     with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: the header is damaged"):
@@ -70,10 +77,20 @@ def test_a_truncated_file_is_refused_wherever_it_ends(tmp_path: Path, share: flo
 
 
 @pytest.mark.parametrize("load", [modelfile.load, modelfile.load_header])
-@pytest.mark.parametrize("content", [b"", b"epoch,loss\n1,2.3\n" * 20, pickle.dumps({"weight": [1.0]})])
+@pytest.mark.parametrize("content", [b"", b"PK", b"epoch,loss\n1,2.3\n" * 20, bytes([128, 4]) + bytes(30)])
 def test_other_files_are_refused_by_name(path: Path, load: Callable[[Path], Any], content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: not a model file, or damaged"):
+        load(path)
+
+
+@pytest.mark.parametrize("load", [modelfile.load, modelfile.load_header])
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_is_called_a_pickle(path: Path, load: Callable[[Path], Any], protocol: int) -> None:
+    path.write_bytes(pickle.dumps({"weight": [1.0]}, protocol))
+    with pytest.raises(
+        ModelFileError, match=r"Modell 1\.safetensors: not a model file but a pickle, as torch"
+    ):
         load(path)
 
 
@@ -95,7 +112,9 @@ def test_weights_without_our_header_are_refused(path: Path) -> None:
 
 def test_a_newer_format_says_who_wrote_it(path: Path) -> None:
     newer = {"format_version": modelfile.FORMAT_VERSION + 1, "effnet_version": "9.8.7"}
-    with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: format version 2 .*9\.8\.7"):
+    with pytest.raises(
+        ModelFileError, match=r"Modell 1\.safetensors: format version 2 .*9\.8\.7.*; install the effnet"
+    ):
         modelfile.load_header(write_header(path, newer))
 
 
@@ -107,7 +126,14 @@ def test_a_header_of_another_shape_is_refused(path: Path, damage: object) -> Non
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("spec", {}), ("preprocess", {"resolution": 0}), ("class_names", 3)],
+    [
+        ("spec", {}),
+        ("preprocess", {"resolution": 0}),
+        ("class_names", 3),
+        ("class_names", []),
+        ("class_names", ["ant", "ant"]),
+        ("class_names", [1, "1"]),
+    ],
 )
 def test_a_header_with_a_bad_value_is_refused(path: Path, key: str, value: object) -> None:
     header = header_json(path) | {key: value}
@@ -136,7 +162,7 @@ class Hostile:
 def test_a_hostile_pickle_is_refused_and_not_executed(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "executed"
     torch.save({"weight": Hostile(target)}, path)
-    with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors"):
+    with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: not a model file but a pickle"):
         modelfile.load(path)
     assert not target.exists()
     torch.load(BytesIO(path.read_bytes()), weights_only=False)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from effnet import __version__
-from effnet.errors import EffnetError, ModelFileError
+from effnet.errors import EffnetError, ModelFileError, some
 from effnet.files import write_bytes
 from effnet.imaging import preprocess as preprocessing
 from effnet.imaging.preprocess import Preprocess
@@ -24,6 +24,7 @@ from effnet.spec.netspec import NetSpec
 
 FORMAT_VERSION = 1
 _KEY = "effnet"
+_MAX_HEADER_BYTES = 100_000_000  # of the safetensors format
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -89,9 +90,13 @@ def load(path: Path) -> tuple[ModelHeader, dict[str, NDArray[Any]]]:
     with _open(path) as file:
         header = _header(path, file.metadata())
         try:
-            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         except (SafetensorError, TypeError, OSError) as error:  # TypeError: a type that numpy lacks
             raise ModelFileError(f"{path}: the weights cannot be read: {error}") from error
+    endless = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if endless:
+        raise ModelFileError(f"{path}: weights that are not finite numbers: {some(endless, limit=3)}")
+    return header, arrays
 
 
 def is_model_file(path: Path) -> bool:
@@ -109,7 +114,26 @@ def _open(path: Path) -> Any:
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path}: not a model file, or damaged ({error})") from error
+        if _is_pickle(path):
+            raise ModelFileError(
+                f"{path}: not a model file but a pickle, as torch.save writes; loading one can execute code, "
+                f"so effnet reads the .safetensors files of `effnet train` only"
+            ) from None
+        raise ModelFileError(
+            f"{path}: not a model file, or damaged or cut off ({error}); copy it again, or take a "
+            f".safetensors file that `effnet train` wrote"
+        ) from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """Tell by the first bytes whether a file is a pickle, or a zip archive, which torch puts one into.
+
+    A safetensors file begins with the length of its header in eight bytes: a pickle would be far too long.
+    """
+    with path.open("rb") as file:
+        start = file.read(8)
+    is_header = int.from_bytes(start, "little") <= _MAX_HEADER_BYTES
+    return start.startswith((b"\x80", b"PK")) and not is_header
 
 
 def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
@@ -131,6 +155,11 @@ def _check_types(data: dict[str, Any]) -> None:
     for key, kind in expected.items():
         if not isinstance(data[key], kind):
             raise ValueError(f"{key} is not a {kind.__name__}")
+    names = data["class_names"]
+    if not names or len(set(map(str, names))) < len(names):
+        raise ValueError(
+            f"class_names must be different and at least one, not {some(map(repr, names)) or 'none'}"
+        )
 
 
 def _to_json(header: ModelHeader) -> dict[str, Any]:
@@ -151,7 +180,7 @@ def _from_json(data: dict[str, Any]) -> ModelHeader:
     if version != FORMAT_VERSION:
         raise ModelFileError(
             f"format version {version} (written by effnet {data.get('effnet_version')}); this effnet "
-            f"{__version__} reads version {FORMAT_VERSION}"
+            f"{__version__} reads version {FORMAT_VERSION}; install the effnet that wrote it"
         )
     _check_types(data)
     return ModelHeader(

@@ -81,5 +81,7 @@ def test_training_images_alone_need_a_held_out_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_a_class_that_training_lacks_is_named_with_the_known_ones(tmp_path: Path, part: str) -> None:
     images(tmp_path, "train/cat/1.png", "train/dog/1.png", f"{part}/cat/1.png", f"{part}/emu/1.png")
-    with pytest.raises(DataError, match=rf"{part} has classes .* lack: emu; the classes are cat, dog"):
+    with pytest.raises(
+        DataError, match=rf"{part} has classes .* lack: emu; the classes are cat, dog; rename or"
+    ):
         open_dataset(tmp_path)

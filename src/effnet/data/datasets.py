@@ -15,7 +15,7 @@ from effnet.data.cifar import ARCHIVES, CifarReader
 from effnet.data.cifar import load as load_cifar
 from effnet.data.download import OnProgress, ignore
 from effnet.data.scan import FileReader, Files, find_images, join
-from effnet.errors import DataError, UsageError, unknown_name
+from effnet.errors import DataError, UsageError, some, unknown_name
 from effnet.imaging.decode import EXTENSIONS
 
 SPLIT_FOLDERS = {
@@ -166,8 +166,8 @@ def _check_classes(folder: Path, class_names: tuple[str, ...]) -> None:
     unknown = sorted({path.name for path in _folders(folder)} - set(class_names))
     if unknown:
         raise DataError(
-            f"{folder} has classes that the training images lack: {', '.join(unknown)}; "
-            f"the classes are {', '.join(class_names)}"
+            f"{folder} has classes that the training images lack: {some(unknown)}; "
+            f"the classes are {some(class_names)}; rename or remove what is no class"
         )
 
 

@@ -19,11 +19,11 @@ from effnet.data.splits import held_out
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
 from effnet.device import pick_device, to_device
-from effnet.errors import DataError, ModelFileError, UsageError
+from effnet.errors import DataError, ModelFileError, UsageError, some
 from effnet.evaluation.metrics import Evaluation, predict_logits, summarise
 from effnet.imaging.decode import EXTENSIONS, decode
 from effnet.modelfile import ModelHeader
-from effnet.network.model import ConvNet
+from effnet.network.model import ConvNet, misfits
 
 BATCH_SIZE = 64
 
@@ -155,12 +155,15 @@ class Classifier:
 
     def _check_classes(self, dataset: DataSet) -> None:
         ours, theirs = self.header.class_names, dataset.class_names
-        if ours != theirs:
+        if set(ours) != set(theirs):
             missing, extra = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
             raise DataError(
-                f"{dataset.name} has other classes than the model: missing {', '.join(missing) or 'none'}; "
-                f"unknown to the model {', '.join(extra) or 'none'}"
+                f"{dataset.name} has {len(theirs)} classes and the model {len(ours)}; missing: "
+                f"{some(missing) or 'none'}; unknown to the model: {some(extra) or 'none'}; folders must be "
+                f"named as the model's classes"
             )
+        if ours != theirs:
+            raise DataError(f"{dataset.name} has the classes of the model in another order: {some(theirs)}")
 
 
 def list_images(images: Sequence[ImageLike]) -> list[tuple[str, ImageLike]]:
@@ -192,11 +195,11 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
     """
     header, arrays = modelfile.load(Path(path))
     network = ConvNet(header.spec, header.num_classes)
-    weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
+    problems = misfits(network, {name: array.shape for name, array in arrays.items()})
+    if problems:
         raise ModelFileError(
-            f"{path}: the weights do not fit the network {header.spec.name}: {error}"
-        ) from error
+            f"{path}: the weights do not fit {header.spec.name} with {header.num_classes} classes: "
+            f"{some(problems, limit=3)}; take a file as `effnet train` wrote it"
+        )
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return Classifier(header, network, pick_device(device), Path(path))

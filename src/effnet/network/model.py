@@ -1,6 +1,6 @@
 """From a spec to a network: stem, stages, head, classifier, and the original's initial weights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from math import sqrt
@@ -132,3 +132,19 @@ def create_model(
 
     """
     return ConvNet(get_spec(network, **changes), num_classes, checkpoint_stages=checkpoint_stages)
+
+
+def misfits(network: nn.Module, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Say which weights, given by name and shape, are not those of a network; the classifier first."""
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    other = [
+        f"{name} is {_written(shapes[name])} (expected {_written(shape)})"
+        for name, shape in reversed(expected.items())
+        if name in shapes and shapes[name] != shape
+    ]
+    missing = [f"{name} is missing" for name in expected if name not in shapes]
+    return [*other, *missing, *(f"{name} is unknown" for name in shapes if name not in expected)]
+
+
+def _written(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "a single number"
