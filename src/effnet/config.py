@@ -16,7 +16,6 @@ _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(gt=0.0, lt=0.9)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
 Alpha = Annotated[float, Field(ge=0.0, le=100.0)]
 Means = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
 
@@ -95,7 +94,7 @@ class OptimConfig:
     """Peak learning rate."""
     momentum: Rate = 0.9
     """Momentum of sgd (Nesterov) and rmsprop."""
-    weight_decay: NonNegative = 5e-4
+    weight_decay: Annotated[float, Field(ge=0.0, le=1000.0)] = 5e-4
     """Weight decay; biases and batch normalisation are left alone."""
     rho: Rate = 0.9
     """rmsprop: decay of the mean square."""
@@ -103,17 +102,17 @@ class OptimConfig:
     """adamw: decay of the first moment."""
     beta2: Rate = 0.999
     """adamw: decay of the second moment."""
-    eps: Annotated[float, Field(gt=0.0)] | None = None
+    eps: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """rmsprop: added to the mean square, inside the root, 1e-3; adamw: beside the root, 1e-8."""
     schedule: ScheduleName = "cosine"
     """Shape of the learning rate over the training."""
-    warmup_epochs: NonNegative = 1.0
+    warmup_epochs: Annotated[float, Field(ge=0.0)] = 1.0
     """Epochs of linear rise from 0; for onecycle, of its rising part."""
     decay_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.97
     """exponential: factor applied every decay_epochs."""
-    decay_epochs: Annotated[float, Field(gt=0.0)] = 2.4
+    decay_epochs: Annotated[float, Field(ge=0.001)] = 2.4
     """exponential: epochs between two decays."""
-    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    clip_norm: Annotated[float, Field(gt=0.0, le=1e6)] | None = None
     """Largest norm of all gradients together; longer ones are shortened to it."""
     accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
     """Pieces that a batch is computed in, one after the other: less memory, the same step (but for BN)."""
@@ -145,7 +144,7 @@ class TrainConfig:
     """Images per optimizer step."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """Seed of everything random: split, weights, order, augmentation, dropout."""
-    max_minutes: Annotated[float, Field(gt=0.0)] | None = None
+    max_minutes: Annotated[float, Field(gt=0.0, le=1e6)] | None = None
     """Wall time for the whole run, reading and testing included; the schedule is fitted to what it allows."""
     patience: Annotated[int, Field(ge=1)] | None = None
     """Stop after so many epochs without a higher validation accuracy; never when not given."""
