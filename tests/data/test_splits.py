@@ -11,7 +11,7 @@ from scipy import stats
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
-from effnet.data.splits import Splits, held_out, split
+from effnet.data.splits import Splits, absent_classes, held_out, split
 from effnet.errors import DataError
 
 
@@ -172,3 +172,15 @@ def test_evaluation_falls_back_to_the_validation_part() -> None:
 def test_evaluation_of_unknown_images_takes_all() -> None:
     part, everything = held_out(dataset(4, 4), {})
     assert (part, len(everything)) == ("all", 8)
+
+
+def test_classes_that_a_held_out_part_lacks_are_named() -> None:
+    data = split_dataset(train=samples(9, 9), val=samples(3, 0), test=samples(0, 3))
+    splits = split(data, DataConfig(), 0)
+    assert absent_classes(splits, data.class_names) == {"val": ["b"], "test": ["a"]}
+
+
+@given(counts=class_counts)
+def test_drawn_parts_lack_no_class(counts: list[int]) -> None:
+    data = dataset(*counts)
+    assert absent_classes(split(data, DataConfig(), 0), data.class_names) == {}

@@ -47,6 +47,17 @@ def split(dataset: DataSet, config: DataConfig, seed: int) -> Splits:
     return Splits(train, val, test, drawn)
 
 
+def absent_classes(splits: Splits, class_names: tuple[str, ...]) -> dict[str, list[str]]:
+    """Return the classes that held-out parts have no image of, by the name of the part."""
+    found = {"val": splits.val} | ({} if splits.test is None else {"test": splits.test})
+    absent = {}
+    for part, samples in found.items():
+        labels = sorted(set(range(len(class_names))) - set(samples.labels.tolist()))
+        if labels:
+            absent[part] = [class_names[label] for label in labels]
+    return absent
+
+
 def held_out(dataset: DataSet, drawn: dict[str, list[str]]) -> tuple[str, Samples]:
     """Return what a model should be evaluated on, with the name of that part.
 

@@ -14,11 +14,11 @@ from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import LOADERS, EvalLoader
 from effnet.data.mixing import Mix
 from effnet.data.pixels import PixelFormat, PixelSource, Reading
-from effnet.data.splits import Splits, split
+from effnet.data.splits import Splits, absent_classes, split
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
 from effnet.device import pick_device, to_device
-from effnet.errors import DataError
+from effnet.errors import DataError, some
 from effnet.evaluation.classifier import Classifier
 from effnet.imaging.preprocess import Preprocess
 from effnet.network.model import ConvNet
@@ -150,6 +150,8 @@ def announce(reporter: Reporter, parts: Parts, state: State | None) -> None:
     )
     if state is not None:
         reporter.message(f"going on after step {state.info['step']}")
+    for part, names in absent_classes(splits, dataset.class_names).items():
+        reporter.message(f"warning: {part} has no images of {some(names)}: how well they do will not be seen")
     if spec.feature_size < 3 and spec.total_stride > 8:
         reporter.message(
             f"warning: the last feature map has only {spec.feature_size}×{spec.feature_size} cells "
