@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
-from effnet.errors import UsageError
+from effnet.errors import DataError, UsageError, some
 from effnet.evaluation.classifier import Prediction, load
 
 
@@ -35,9 +35,27 @@ def run(args: Sequence[str]) -> None:
     form = parse(PredictForm, "predict", args)
     if not form.images:
         raise UsageError("missing IMAGE or FOLDER (see effnet predict --help)")
-    predictions = load(form.model, device=form.device).predict(form.images, top=form.top)
+    broken: list[DataError] = []
+    classifier = load(form.model, device=form.device)
+    predictions = classifier.predict(form.images, top=form.top, on_broken=broken.append)
+    if predictions:
+        show_predictions(predictions, [str(error) for error in broken], form)
+    if broken:
+        raise failure(broken, len(predictions) + len(broken))
+
+
+def failure(broken: Sequence[DataError], total: int) -> DataError:
+    """Return the error about images that cannot be read; for one image alone, its own."""
+    if total == 1:
+        return broken[0]
+    return DataError(f"{len(broken)} of {total} images cannot be read: {some(map(str, broken), limit=5)}")
+
+
+def show_predictions(predictions: Sequence[Prediction], skipped: Sequence[str], form: PredictForm) -> None:
+    """Print the answers for a program or a person."""
     if form.json:
-        print_json({"model": str(form.model), "predictions": [p.to_dict() for p in predictions]})
+        answers = [prediction.to_dict() for prediction in predictions]
+        print_json({"model": str(form.model), "predictions": answers, "skipped": skipped})
     else:
         print_predictions(predictions)
 

@@ -30,6 +30,11 @@ BATCH_SIZE = 64
 ImageLike = str | Path | Image.Image
 
 
+def refuse(error: DataError) -> None:
+    """Take no image that cannot be read."""
+    raise error
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a network says of one image: the most probable classes first, as (name, probability)."""
@@ -57,12 +62,19 @@ class Classifier:
         self.device = device
         self.path = path
 
-    def predict(self, images: ImageLike | Sequence[ImageLike], *, top: int = 5) -> list[Prediction]:
+    def predict(
+        self,
+        images: ImageLike | Sequence[ImageLike],
+        *,
+        top: int = 5,
+        on_broken: Callable[[DataError], None] = refuse,
+    ) -> list[Prediction]:
         """Classify images.
 
         Args:
             images: one or several of: path of an image, path of a folder (all images below it), Pillow image.
             top: number of classes to return, at most all.
+            on_broken: told of each image that cannot be read, which is then left out; by default it raises.
 
         Raises:
             DataError: an image is missing or unreadable, or a folder holds none.
@@ -75,16 +87,30 @@ class Classifier:
         named = list_images([images] if single else images)  # type: ignore[list-item, arg-type]
         predictions: list[Prediction] = []
         for start in range(0, len(named), BATCH_SIZE):
-            predictions += self._predict_batch(named[start : start + BATCH_SIZE], top)
+            inputs = self._inputs(named[start : start + BATCH_SIZE], on_broken)
+            predictions += self._predict_batch(inputs, top) if inputs else []
         return predictions
 
-    def _predict_batch(self, named: list[tuple[str, ImageLike]], top: int) -> list[Prediction]:
-        inputs = torch.stack([torch.from_numpy(self._input(image)) for _, image in named])
+    def _predict_batch(self, inputs: list[tuple[str, Tensor]], top: int) -> list[Prediction]:
+        images = torch.stack([image for _, image in inputs])
         with torch.inference_mode():
-            probs = self.network(inputs.to(self.device)).float().softmax(1).cpu()
+            probs = self.network(images.to(self.device)).float().softmax(1).cpu()
         return [
-            Prediction(name, self._top_classes(row, top)) for (name, _), row in zip(named, probs, strict=True)
+            Prediction(name, self._top_classes(row, top))
+            for (name, _), row in zip(inputs, probs, strict=True)
         ]
+
+    def _inputs(
+        self, named: list[tuple[str, ImageLike]], on_broken: Callable[[DataError], None]
+    ) -> list[tuple[str, Tensor]]:
+        """Return the names of the readable images and what the network sees of them, `(C, S, S)` each."""
+        inputs = []
+        for name, image in named:
+            try:
+                inputs.append((name, torch.from_numpy(self._input(image))))
+            except DataError as error:
+                on_broken(error)
+        return inputs
 
     def _top_classes(self, probs: Tensor, top: int) -> tuple[tuple[str, float], ...]:
         best = probs.topk(min(top, len(probs)))
