@@ -1,7 +1,8 @@
 """What cannot be decoded is one kind of error, that names the file and the reason."""
 
+import subprocess
+import sys
 import warnings
-import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
+from broken import png_header
 from effnet.errors import DataError
 from effnet.imaging.decode import decode
 
@@ -27,23 +29,12 @@ def encoded(kind: str) -> bytes:
     return file.getvalue()
 
 
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
-
-
-def png_header(width: int, height: int) -> bytes:
-    """Return a PNG that claims a size and holds one row of nothing."""
-    sizes = width.to_bytes(4) + height.to_bytes(4) + bytes([8, 0, 0, 0, 0])
-    rows = chunk(b"IDAT", zlib.compress(bytes(width + 1))) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", sizes) + rows
-
-
 UNREADABLE: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "empty file"),
     "text": (lambda: b"label,name\n1,cat\n", "not an image"),
     "truncated": (lambda: encoded("JPEG")[:-40], "truncated"),
     "half": (lambda: encoded("PNG")[:150], "damaged image"),
-    "bomb": (lambda: png_header(60_000, 60_000), "178,956,970 pixels"),
+    "bomb": (lambda: png_header(60_000, 60_000), "too many pixels, by its header; at most 178,956,970"),
 }
 
 
@@ -62,6 +53,28 @@ def test_unreadable_files_are_named(name: str, mode: str, tmp_path: Path) -> Non
     path.write_bytes(make())
     with pytest.raises(DataError, match=rf"Urlaub 1\.jpg: .*{reason}"):
         decode(path, "RGB" if mode == "RGB" else "L")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no limit of memory, or no way to ask for its use")
+def test_a_bomb_is_refused_in_little_memory(tmp_path: Path) -> None:
+    """Its pixels would need 3.6 GB; with libraries loaded, 200 MB more are allowed."""
+    (tmp_path / "bomb.png").write_bytes(png_header(60_000, 60_000))
+    code = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from effnet.errors import DataError\n"
+        "from effnet.imaging.decode import decode\n"
+        "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000,) * 2)\n"
+        "try:\n"
+        "    decode(Path(sys.argv[1]))\n"
+        "except DataError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "bomb.png")], capture_output=True, text=True, check=True
+    )
+    assert "too many pixels" in done.stdout
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Entry point: pick the command, import only what it needs, map errors to exit codes."""
 
+import io
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -37,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; return the exit code: 0 success, 1 failure, 2 wrong use."""
     args = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read when torch is imported
+    _prepare_output()
     debug = "--debug" in args
     args = [arg for arg in args if arg != "--debug"]
     try:
@@ -54,6 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has enough
         sys.stderr.close()
         return 0
+
+
+def _prepare_output() -> None:
+    """Let no character end a command, and no library speak between its lines."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")  # an old code page, or a file's name that is no Unicode
+    # An image that Pillow cannot read is an error that names it; what it only warns of has been read.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def _dispatch(args: list[str]) -> int:
@@ -98,7 +110,9 @@ def _missing_extra(module: str) -> MissingExtraError:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"effnet: {message}\n")
+    """Print a message as one line, even if a name in it has several."""
+    line = message.replace("\n", " ")
+    sys.stderr.write(f"effnet: {line}\n")
     return code
 
 

@@ -18,8 +18,13 @@ def console() -> Console:
 
 
 def print_json(data: Any) -> None:
-    """Print one JSON value and nothing else."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    """Print one JSON value and nothing else; what the output cannot encode is escaped, not replaced."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(data, indent=2)
+    sys.stdout.write(text + "\n")
 
 
 def table(title: str, columns: Iterable[str], *, left: int = 1) -> Table:

@@ -46,6 +46,7 @@ class TerminalReporter:
             TimeRemainingColumn(compact=True),
             console=self.console,
             transient=True,
+            disable=not self.console.is_terminal,  # elsewhere all that is left of bars is an empty line
         )
         self.tasks: dict[str, TaskID] = {}
         self.has_header = False
@@ -56,7 +57,7 @@ class TerminalReporter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.progress.live.is_started:  # stopping prints an empty line where there is no terminal
+        if self.progress.live.is_started:
             self.progress.stop()
 
     def _show(self, key: str, done: int, total: int | None, status: str = "") -> None:

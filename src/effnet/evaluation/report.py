@@ -157,8 +157,8 @@ def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> Non
         (prediction,) = classifier.predict(path)
         axis.imshow(image, cmap="gray")
         axis.set_axis_off()
-        best = [f"{class_name}: {probability:.1%}" for class_name, probability in prediction.classes[:3]]
-        axis.set_title("\n".join([f"true: {truth}", *best]), fontsize=10, parse_math=False)
+        best = [f"{shorten(name)}: {probability:.1%}" for name, probability in prediction.classes[:3]]
+        axis.set_title("\n".join([f"true: {shorten(truth)}", *best]), fontsize=10, parse_math=False)
     save_figure(figure, folder / "examples.png")
 
 

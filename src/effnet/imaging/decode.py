@@ -12,6 +12,8 @@ from effnet.errors import DataError
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: 179 megapixels
 
+_LIMIT = f"at most {MAX_PIXELS:,} pixels are read: scale the image down, or remove it"
+
 Mode = Literal["RGB", "L"]
 
 # What makes the stored picture upright, by the value of the EXIF tag; 1 is upright already.
@@ -39,16 +41,14 @@ def decode(source: Path | bytes, mode: Mode = "RGB") -> Image.Image:
     try:
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{_name(source)}: {image.width}×{image.height} pixels are more than {MAX_PIXELS:,}"
-                )
+                raise DataError(f"{_name(source)}: {image.width}×{image.height} pixels; {_LIMIT}")
             return to_mode(_upright(image), mode)
     except FileNotFoundError:
         raise DataError(f"{_name(source)}: no such file") from None
     except UnidentifiedImageError:
         raise DataError(f"{_name(source)}: {_not_an_image(source)}") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{_name(source)}: more than {MAX_PIXELS:,} pixels") from None
+        raise DataError(f"{_name(source)}: too many pixels, by its header; {_LIMIT}") from None
     except (DataError, MemoryError):
         raise
     except Exception as error:  # in a damaged file Pillow meets TypeError, struct.error, RuntimeError, …
