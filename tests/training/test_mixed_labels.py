@@ -3,8 +3,10 @@
 import pytest
 import torch
 from tiny_training import fit, tiny, trainer
+from torch import Tensor
 from torch.nn import functional as F
 
+from effnet.training.loop import Trainer
 from effnet.training.meter import Meter, likeliest
 
 
@@ -28,6 +30,31 @@ def test_the_loss_of_a_mixed_batch_is_the_mean_of_two_by_their_shares(way: dict[
     loss, logits = trained.update((images, labels), 0.0)
     losses = torch.stack([F.cross_entropy(logits, torch.full((32,), k), reduction="none") for k in range(10)])
     assert loss.item() == pytest.approx((labels * losses.T).sum(1).mean().item(), rel=1e-5)
+
+
+def weighted(smoothing: float) -> tuple[Trainer, Tensor, Tensor]:
+    """Return a trainer with class weights, these, and a batch of images."""
+    trained = trainer(tiny(data={"balance": "weights"}, optim={"label_smoothing": smoothing}))
+    trained.class_weights = weights = torch.linspace(0.1, 2.0, 10)
+    return trained, weights, next(trained.train.epoch(0))[0]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_class_weights_weigh_certain_labels_as_they_weigh_indices(smoothing: float) -> None:
+    trained, weights, images = weighted(smoothing)
+    indices = torch.arange(len(images)) % 7
+    loss, logits = trained.update((images, F.one_hot(indices, 10).float()), 0.0)
+    torch.testing.assert_close(
+        loss, F.cross_entropy(logits, indices, weight=weights, label_smoothing=smoothing)
+    )
+
+
+def test_the_weighted_loss_of_mixed_labels_is_a_weighted_mean() -> None:
+    trained, weights, images = weighted(smoothing=0.0)
+    labels = torch.eye(10)[torch.arange(len(images)) % 7] * 0.7 + 0.03
+    loss, logits = trained.update((images, labels), 0.0)
+    shares = labels * weights
+    torch.testing.assert_close(loss, -(shares * logits.log_softmax(1)).sum() / shares.sum())
 
 
 @pytest.mark.parametrize("settings", [{}, {"data": {"balance": "weights"}}, {"optim": {"accumulate": 2}}])

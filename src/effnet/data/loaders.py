@@ -50,9 +50,9 @@ class TrainLoader:
         return order
 
     def class_weights(self) -> Tensor:
-        """Return the weight of each class in the loss, inverse to its number of images, `(K,)`."""
-        counts = torch.bincount(self.pixels.labels)
-        return counts.sum() / (len(counts) * counts.clamp(min=1))
+        """Return the weight of each class in the loss, inverse to its number of images, or 0: `(K,)`."""
+        counts = torch.bincount(self.pixels.labels, minlength=self.mix.num_classes)
+        return (counts > 0) * counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
 
     def _augment(self, stored: Stored, epoch: int, keys: NDArray[np.int64], draw: float) -> Batch:
         own = self.augment.num_draws

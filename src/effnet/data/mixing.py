@@ -31,6 +31,7 @@ class Mix:
     """Random numbers that each image uses: the share it keeps, and row and column of what it gets."""
 
     def __init__(self, config: AugmentConfig, num_classes: int) -> None:
+        self.num_classes = num_classes
         ways = ((mixup, config.mixup), (cutmix, config.cutmix))
         mixers: list[BatchMixer] = [
             partial(_mix, partial(way, alpha), num_classes) for way, alpha in ways if alpha > 0

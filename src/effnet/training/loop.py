@@ -148,8 +148,12 @@ class Trainer:
         return torch.stack(losses).sum(), torch.cat(outputs)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        smoothing = self.config.optim.label_smoothing
-        return F.cross_entropy(logits, labels, weight=self.class_weights, label_smoothing=smoothing)
+        smoothing, weights = self.config.optim.label_smoothing, self.class_weights
+        loss = F.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
+        if weights is None or labels.ndim == 1:
+            return loss
+        # Torch divides by the sum of the weights for indices, and by the number of images for probabilities.
+        return loss * len(labels) / (labels @ weights).sum()
 
     def _step_record(self, lr: float) -> StepRecord:
         """Describe this moment by the last ten batches; a loss that is not finite ends the training."""
