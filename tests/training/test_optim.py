@@ -14,7 +14,7 @@ from torch.optim import SGD, AdamW
 from effnet.config import OptimConfig
 from effnet.network.model import create_model
 from effnet.training import optim
-from effnet.training.optim import RMSPropTF, lr_at
+from effnet.training.optim import Horizon, RMSPropTF, lr_at
 
 schedules = pytest.mark.parametrize("schedule", optim.SCHEDULES)
 optimizers = pytest.mark.parametrize("name", optim.OPTIMIZERS)
@@ -22,11 +22,14 @@ optimizers = pytest.mark.parametrize("name", optim.OPTIMIZERS)
 
 def curve(steps_per_epoch: int, epochs: int, **settings: Any) -> list[float]:
     """Return the learning rate of every step of a training; without warm-up unless told."""
+    planned = steps_per_epoch * epochs
+    return limited_curve(Horizon(steps_per_epoch, planned, planned), **settings)
+
+
+def limited_curve(horizon: Horizon, **settings: Any) -> list[float]:
+    """Return the learning rate of every step of a training that may be shorter than planned."""
     config = OptimConfig(**{"lr": 1.0, "warmup_epochs": 0.0, **settings})
-    return [
-        lr_at(step, steps_per_epoch, steps_per_epoch * epochs, config)
-        for step in range(steps_per_epoch * epochs)
-    ]
+    return [lr_at(step, horizon, config) for step in range(horizon.total)]
 
 
 def differences(values: list[float]) -> list[float]:
@@ -134,17 +137,47 @@ def test_onecycle_is_a_straight_line_down_to_nothing() -> None:
     assert differences([*rates[30:], 0.0]) == pytest.approx([-1 / 70] * 70)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "onecycle"])
+def test_a_schedule_that_falls_to_nothing_does_so_in_a_shorter_training(schedule: str) -> None:
+    horizon = Horizon(steps_per_epoch=10, planned=1000, total=70)
+    assert limited_curve(horizon, schedule=schedule) == pytest.approx(curve(10, 7, schedule=schedule))
+
+
+def test_exponential_is_compressed_into_a_shorter_training() -> None:
+    """Of 12 epochs as many as 3 fit: the stairs of 2.4 epochs have 0.6."""
+    rates = limited_curve(Horizon(steps_per_epoch=10, planned=120, total=30), schedule="exponential")
+    for stair in range(5):
+        assert rates[6 * stair : 6 * (stair + 1)] == pytest.approx([0.97**stair] * 6)
+
+
+@pytest.mark.parametrize("total", [3500, 1234, 777])
+def test_a_shorter_exponential_ends_at_the_planned_rate(total: int) -> None:
+    planned = curve(10, 350, schedule="exponential", warmup_epochs=5.0)
+    shorter = limited_curve(Horizon(10, 3500, total), schedule="exponential", warmup_epochs=5.0)
+    assert shorter[-1] == pytest.approx(planned[-1])
+
+
 @given(
     schedule=st.sampled_from(sorted(optim.SCHEDULES)),
     steps_per_epoch=st.integers(1, 50),
     epochs=st.integers(1, 20),
     warmup=st.floats(0.0, 40.0),
     lr=st.floats(1e-6, 100.0),
+    fitting=st.floats(0, 1),
     share=st.floats(0, 1, exclude_max=True),
 )
 def test_every_rate_is_above_zero_and_at_most_the_peak(
-    *, schedule: Any, steps_per_epoch: int, epochs: int, warmup: float, lr: float, share: float
+    *,
+    schedule: Any,
+    steps_per_epoch: int,
+    epochs: int,
+    warmup: float,
+    lr: float,
+    fitting: float,
+    share: float,
 ) -> None:
     config = OptimConfig(lr=lr, schedule=schedule, warmup_epochs=warmup)
-    step = int(share * steps_per_epoch * epochs)
-    assert 0 < lr_at(step, steps_per_epoch, steps_per_epoch * epochs, config) <= lr * (1 + 1e-12)
+    planned = steps_per_epoch * epochs
+    total = max(1, int(fitting * planned))
+    rate = lr_at(int(share * total), Horizon(steps_per_epoch, planned, total), config)
+    assert 0 < rate <= lr * (1 + 1e-12)

@@ -16,8 +16,9 @@ from effnet.data.loaders import BalancedLoader, TrainLoader, balanced_order
 from effnet.data.mixing import Mix
 from effnet.data.pixels import PixelFormat, Reading
 from effnet.data.stream import Stream, released
-from effnet.training.duration import decode_seconds, limit
+from effnet.training.duration import decode_seconds, describe, limit
 from effnet.training.loop import Trainer, is_stuck
+from effnet.training.optim import Horizon
 from effnet.training.reporter import EpochRecord
 from effnet.training.setup import build_preprocess, build_spec
 
@@ -167,6 +168,13 @@ def test_a_limit_beyond_need_changes_nothing() -> None:
     steps = trained.total_steps
     limit(trained, perf_counter(), minutes=60.0, num_test=100, read_seconds=0.001)
     assert trained.total_steps == steps
+
+
+def test_a_limit_says_whether_the_whole_training_fits() -> None:
+    assert describe(Horizon(10, planned=1200, total=1200), 5.0) == "all 1,200 steps fit into 5 minutes"
+    assert describe(Horizon(10, planned=1200, total=25), 0.5) == (
+        "25 of 1,200 steps fit into 0.5 minutes: 2.5 epochs, and the schedule is fitted to them"
+    )
 
 
 def test_the_schedule_ends_with_the_steps_that_fit() -> None:

@@ -14,6 +14,9 @@ from PIL import Image
 
 import effnet
 from effnet.cli.main import main
+from effnet.config import TrainConfig
+from effnet.data.datasets import open_dataset, open_digits
+from effnet.data.splits import split
 from effnet.errors import DataError, EffnetError, UsageError
 from effnet.modelfile import load as load_model
 from effnet.training import state as states
@@ -180,9 +183,9 @@ def test_two_runs_cannot_share_a_folder(unfinished: Path) -> None:
         effnet.resume(unfinished)
 
 
-def test_changed_data_is_refused(tmp_path: Path) -> None:
-    from effnet.data.datasets import open_digits
-
+@pytest.fixture
+def unfinished_on_files(tmp_path: Path) -> Path:
+    """A run on a folder of images, `data` beside it, that was broken off after its first epoch."""
     samples = open_digits().parts["all"]
     for name, label in list(zip(samples.names, samples.labels, strict=True))[:120]:
         path = tmp_path / "data" / str(label) / name
@@ -191,9 +194,42 @@ def test_changed_data_is_refused(tmp_path: Path) -> None:
     settings = SETTINGS | {"phi": -8.0, "epochs": 2}
     with pytest.raises(StopError):
         effnet.train(tmp_path / "data", out=tmp_path / "run", reporter=StopAfter(1), **settings)
-    next((tmp_path / "data" / "0").iterdir()).unlink()
+    return tmp_path / "run"
+
+
+def test_changed_data_is_refused(unfinished_on_files: Path) -> None:
+    next((unfinished_on_files.parent / "data" / "0").iterdir()).unlink()
     with pytest.raises(DataError, match="has other images or classes than when the training"):
-        effnet.resume(tmp_path / "run")
+        effnet.resume(unfinished_on_files)
+
+
+def test_an_image_that_cannot_be_read_any_more_is_refused_by_name(unfinished_on_files: Path) -> None:
+    data, held_out = unfinished_on_files.parent / "data", load_split(unfinished_on_files)
+    victim = next(path for path in sorted(data.rglob("*.png")) if not held_out & {path.name})
+    victim.write_bytes(b"")
+    with pytest.raises(
+        DataError, match=rf"{victim.parent.name}/{victim.name} cannot be read any more; bring"
+    ):
+        effnet.resume(unfinished_on_files)
+    assert states.exists(unfinished_on_files)
+
+
+def load_split(folder: Path) -> set[str]:
+    """Names of the images of the part that is tested at the end of an unfinished run."""
+    dataset = open_dataset(folder.parent / "data")
+    test = split(dataset, TrainConfig().data, SETTINGS["seed"]).test
+    assert test is not None
+    return {Path(name).name for name in test.names}
+
+
+def test_a_training_under_a_limit_of_time_resumes_exactly_while_it_suffices(
+    tmp_path: Path, undisturbed: Path
+) -> None:
+    with pytest.raises(StopError):
+        effnet.train("digits", out=tmp_path, reporter=StopAfter(2), max_minutes=5.0, **SETTINGS)
+    assert 0.0 < states.load(tmp_path)[0].info["seconds_left"] < 300.0
+    effnet.resume(tmp_path)
+    assert_same_run(tmp_path, undisturbed)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -11,6 +11,7 @@ from effnet.data.datasets import Samples
 from effnet.data.pixels import PixelFormat, decode_into, ignore
 from effnet.evaluation.metrics import predict_logits
 from effnet.training.loop import Trainer
+from effnet.training.optim import Horizon
 
 MEASURE_SHARE = 0.02  # of the time, for measuring
 MEASURE_SECONDS = (2.0, 20.0)
@@ -50,6 +51,18 @@ def decode_seconds(samples: Samples, form: PixelFormat) -> float:
     started = perf_counter()
     decode_into(images, samples.take(rows), np.arange(len(rows)), form=form, on_read=ignore)
     return (perf_counter() - started) / len(rows)
+
+
+def describe(horizon: Horizon, minutes: float) -> str:
+    """Say whether the whole training fits into the time, or what of it."""
+    allowed = f"{minutes:g} minutes"
+    if horizon.total == horizon.planned:
+        return f"all {horizon.planned:,} steps fit into {allowed}"
+    epochs = horizon.total / horizon.steps_per_epoch
+    return (
+        f"{horizon.total:,} of {horizon.planned:,} steps fit into {allowed}: {epochs:.1f} epochs, and the "
+        f"schedule is fitted to them"
+    )
 
 
 def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:

@@ -52,6 +52,8 @@ class Trainer:
         self.records: list[EpochRecord] = []
         self.highest = 0.0
         self.step = 0
+        self.unread: tuple[str, ...] = ()
+        """Names of the images that could not be read when training began, and so were left out."""
         self.total_steps = train.num_steps * config.epochs
         """Steps of the whole training, which the schedule is made for; a time limit may lower it."""
         self.deadline = float("inf")
@@ -64,6 +66,12 @@ class Trainer:
         self.compute = compute
         use_kernels(self.network, compute.native)
         self.forward = compute.forward(self.network)
+
+    @property
+    def horizon(self) -> optim.Horizon:
+        """How long the training is, and was planned to be."""
+        steps = self.train.num_steps
+        return optim.Horizon(steps, planned=steps * self.config.epochs, total=self.total_steps)
 
     @property
     def epoch(self) -> int:
@@ -120,12 +128,17 @@ class Trainer:
         return self.step >= self.total_steps or perf_counter() > self.deadline
 
     def is_finished(self) -> bool:
-        """Whether training is over: no steps left, or no progress for long."""
-        return self.step > 0 and (self.is_out_of_steps() or is_stuck(self.records, self.config.patience))
+        """Whether training is over: no steps left, or no progress for long.
+
+        It never is where steps are not validated yet: an epoch that was broken off gets one more at least.
+        """
+        if not self.records or self.records[-1].step < self.step:
+            return False
+        return self.is_out_of_steps() or is_stuck(self.records, self.config.patience)
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted over the whole training."""
-        return optim.lr_at(step, self.train.num_steps, self.total_steps, self.config.optim)
+        return optim.lr_at(step, self.horizon, self.config.optim)
 
     def update(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
         """Take one optimizer step; return `loss ()` and `logits (N, K)`."""

@@ -1,6 +1,7 @@
 """Optimizers, and the learning rate as a function of the step."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from math import cos, floor, pi
 from typing import Any, cast
 
@@ -92,20 +93,37 @@ def clipper(network: nn.Module, config: OptimConfig) -> Callable[[], object]:
     return lambda: nn.utils.clip_grad_norm_(parameters, norm)
 
 
-def lr_at(step: int, steps_per_epoch: int, total: int, config: OptimConfig) -> float:
-    """Return the learning rate of an optimizer step, counted from 0 over a training of `total` steps.
+@dataclass(frozen=True)
+class Horizon:
+    """How long a training is, in optimizer steps."""
+
+    steps_per_epoch: int
+    planned: int
+    """Steps of all epochs that were asked for."""
+    total: int
+    """Steps that are taken: those planned, or as many as a limit of time allows."""
+
+
+def lr_at(step: int, horizon: Horizon, config: OptimConfig) -> float:
+    """Return the learning rate of an optimizer step, counted from 0.
 
     All schedules rise linearly from 0 over `warmup_epochs` (at most half of the training) first:
 
     - cosine: then falls to 0 along half a cosine.
     - exponential: then × `decay_rate` every `decay_epochs`, in stairs, counted from step 0 (official code).
     - onecycle: then falls linearly to 0 (Smith & Topin 2018).
+
+    All end with the training. Where a limit of time makes it shorter than planned, cosine and onecycle fall
+    to 0 sooner, and the stairs of exponential become shorter in the same proportion, so that it ends at the
+    rate that it was planned to end at.
     """
+    total, steps_per_epoch = horizon.total, horizon.steps_per_epoch
     warmup = min(config.warmup_epochs * steps_per_epoch, total / 2)
     if step < warmup:
         return config.lr * (step + 1) / (warmup + 1)
     progress = (step - warmup) / max(1.0, total - warmup)
-    return config.lr * SCHEDULES[config.schedule](progress, step / steps_per_epoch, config)
+    planned_epoch = step * horizon.planned / total / steps_per_epoch
+    return config.lr * SCHEDULES[config.schedule](progress, planned_epoch, config)
 
 
 SCHEDULES: dict[str, Callable[[float, float, OptimConfig], float]] = {

@@ -27,6 +27,7 @@ from effnet.spec.netspec import NetSpec
 from effnet.training import state as states
 from effnet.training.compute import Compute, choose
 from effnet.training.duration import decode_seconds, limit
+from effnet.training.duration import describe as describe_limit
 from effnet.training.folder import MODEL_FILE, locked, run_folder
 from effnet.training.forecast import Forecast
 from effnet.training.interrupt import Checkpointer, Interrupts
@@ -79,7 +80,7 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResu
 
     Raises:
         StateError: the folder holds no unfinished training, or both saved states are damaged.
-        DataError: the data set is not the one that the training began with.
+        DataError: the data set is not the one that the training began with, or other images are unreadable.
 
     """
     place, listener = Path(folder), reporter or Silent()
@@ -130,7 +131,7 @@ def run(
                 read_seconds = decode_seconds(splits.val, PixelFormat(preprocess, spec.resolution))
                 num_test = len(splits.test or splits.val)
                 limit(trainer, started, config.max_minutes, num_test=num_test, read_seconds=read_seconds)
-                reporter.message(f"{trainer.total_steps:,} steps fit into {config.max_minutes:g} minutes")
+                reporter.message(describe_limit(trainer.horizon, config.max_minutes))
             fit(trainer, parts, folder, reporter, started)
         result = finish(trainer, parts, folder, reporter, started)
         states.remove(folder)
@@ -184,7 +185,13 @@ def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
     network = to_device(ConvNet(parts.spec, num_classes), device)
     trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
     trainer.compute_by(choose(config, device))
+    trainer.unread = left_out(parts.splits.train, train_pixels) + left_out(parts.splits.val, val_pixels)
     return trainer
+
+
+def left_out(samples: Samples, pixels: PixelSource) -> tuple[str, ...]:
+    """Return the names of the images that could not be read; in a stream they show themselves later."""
+    return tuple(sorted(set(samples.names) - set(pixels.names)))
 
 
 def read(samples: Samples, part: str, parts: Parts, reporter: Reporter) -> PixelSource:

@@ -1,13 +1,16 @@
 """A trainer as a state, and back: nothing of it is lost, nothing of it changes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from math import inf
+from time import perf_counter
 from typing import Any
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from effnet.errors import DataError, some
 from effnet.training.loop import Best, Trainer
 from effnet.training.meter import Meter
 from effnet.training.reporter import EpochRecord
@@ -35,6 +38,8 @@ def capture(trainer: Trainer, about: Mapping[str, Any]) -> State:
         **about,
         "step": trainer.step,
         "total_steps": trainer.total_steps,
+        "seconds_left": None if trainer.deadline == inf else trainer.deadline - perf_counter(),
+        "unread": list(trainer.unread),
         "highest": trainer.highest,
         "compute": trainer.compute.words(),
         "epoch_seconds": trainer.meter.seconds(),
@@ -46,14 +51,23 @@ def capture(trainer: Trainer, about: Mapping[str, Any]) -> State:
 
 
 def restore(trainer: Trainer, state: State) -> None:
-    """Put a trainer that was just built where the captured one stood."""
+    """Put a trainer that was just built where the captured one stood.
+
+    A deadline is as far away as it was: the time between, and for starting again, does not count.
+
+    Raises:
+        DataError: other images than before cannot be read; names them.
+
+    """
     info, arrays = state.info, state.arrays
+    check_same_images(trainer.unread, info["unread"])
     trainer.network.load_state_dict(tensors_of("network", arrays))
     if trainer.average is not None:
         trainer.average.load_state_dict(tensors_of("average", arrays))
     groups = trainer.optimizer.state_dict()["param_groups"]
     trainer.optimizer.load_state_dict({"state": optimizer_memory(arrays), "param_groups": groups})
     trainer.step, trainer.total_steps = info["step"], info["total_steps"]
+    trainer.deadline = inf if info["seconds_left"] is None else perf_counter() + info["seconds_left"]
     trainer.highest = info["highest"]
     trainer.records = [EpochRecord(**record) for record in info["records"]]
     if info["best"] is not None:
@@ -62,6 +76,20 @@ def restore(trainer: Trainer, state: State) -> None:
         device = next(trainer.network.parameters()).device
         meter = {name: tensor.to(device) for name, tensor in tensors_of("meter", arrays).items()}
         trainer.meter = Meter(meter["losses"], meter["hits"], info["epoch_seconds"])
+
+
+def check_same_images(now: Sequence[str], before: Sequence[str]) -> None:
+    """Refuse to go on where other images cannot be read than when the training began; both are names."""
+    changes = (
+        (set(now) - set(before), "cannot be read any more"),
+        (set(before) - set(now), "could not be read then"),
+    )
+    problems = [f"{some(sorted(names), limit=3)} {what}" for names, what in changes if names]
+    if problems:
+        raise DataError(
+            f"the images are not those that the training began with: {'; '.join(problems)}; bring the files "
+            f"back as they were, or train anew with another --out"
+        )
 
 
 def describe_best(best: Best) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from effnet.files import write_bytes
 
 STATE_FILE = "training.state"
 PREVIOUS_FILE = "training.previous.state"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _DIGEST_BYTES = 32
 _KEY = "state"
 
@@ -112,5 +112,8 @@ def _parse(path: Path, content: bytes) -> State:
     header_bytes = int.from_bytes(content[:8], "little")  # safetensors: length, JSON header, numbers
     info = json.loads(json.loads(content[8 : 8 + header_bytes])["__metadata__"][_KEY])
     if info["format_version"] != FORMAT_VERSION:
-        raise StateError(f"{path.name} has format version {info['format_version']}, not {FORMAT_VERSION}")
+        raise StateError(
+            f"{path.name} has format version {info['format_version']}, not {FORMAT_VERSION}; go on with the "
+            f"effnet that wrote it"
+        )
     return State(info, load_arrays(content))
