@@ -11,7 +11,7 @@ from scipy import stats
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
-from effnet.data.splits import Splits, absent_classes, held_out, split
+from effnet.data.splits import Splits, absent_classes, find_part, held_out, split
 from effnet.errors import DataError
 
 
@@ -184,3 +184,38 @@ def test_classes_that_a_held_out_part_lacks_are_named() -> None:
 def test_drawn_parts_lack_no_class(counts: list[int]) -> None:
     data = dataset(*counts)
     assert absent_classes(split(data, DataConfig(), 0), data.class_names) == {}
+
+
+def part_names(data: DataSet, drawn: dict[str, list[str]], part: str) -> tuple[str, ...] | None:
+    found = find_part(data, drawn, part)
+    return None if found is None else found.names
+
+
+@given(counts=class_counts, seed=st.integers(0, 1000))
+def test_drawn_parts_are_found_again(counts: list[int], seed: int) -> None:
+    data = dataset(*counts)
+    splits = split(data, DataConfig(), seed)
+    assert part_names(data, splits.drawn, "train") == splits.train.names
+    assert part_names(data, splits.drawn, "val") == splits.val.names
+    assert part_names(data, splits.drawn, "test") == drawn_test(splits).names
+    assert part_names(data, splits.drawn, "all") == data.parts["all"].names
+
+
+def test_what_was_drawn_for_validation_is_no_training_image() -> None:
+    data = split_dataset(train=samples(20, 20, prefix="train"), test=samples(5, 5, prefix="test"))
+    splits = split(data, DataConfig(), 0)
+    assert part_names(data, splits.drawn, "train") == splits.train.names
+    assert part_names(data, splits.drawn, "test") == data.parts["test"].names
+
+
+def test_parts_of_the_data_set_are_found_without_a_draw() -> None:
+    data = split_dataset(train=samples(3, 3, prefix="t"), val=samples(2, 2, prefix="v"))
+    assert part_names(data, {}, "train") == data.parts["train"].names
+    assert part_names(data, {}, "val") == data.parts["val"].names
+    assert part_names(data, {}, "test") is None
+
+
+@pytest.mark.parametrize("drawn", [{}, {"test": ["7.png", "gone.png"]}])
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_draw_that_is_not_of_these_images_gives_no_parts(drawn: dict[str, list[str]], part: str) -> None:
+    assert part_names(dataset(5, 5), drawn, part) is None

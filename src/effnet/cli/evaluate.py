@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.markup import escape
 
-from effnet.cli.output import console, print_json, table
+from effnet.cli.output import print_json
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
-from effnet.cli.train import MAX_LISTED_CLASSES, print_evaluation
+from effnet.cli.results import print_caution, print_confusion, print_evaluation
 from effnet.data.datasets import open_dataset
 from effnet.errors import UsageError
 from effnet.evaluation.classifier import load
 from effnet.evaluation.html import write_report
 from effnet.evaluation.metrics import Evaluation
-from effnet.evaluation.mistakes import frequent_confusions
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class EvaluateForm:
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
     """A data set by name (digits, cifar10, cifar100) or a folder of images."""
     split: Annotated[str | None, tyro.conf.arg(metavar="train|val|test|all")] = None
-    """Part to measure on; by default the images that training never saw."""
+    """Part to measure on, as it was in training; by default the images that training never saw."""
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, mps."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -67,21 +65,4 @@ def show_result(evaluation: Evaluation, as_json: bool) -> None:
         return
     print_evaluation(evaluation)
     print_confusion(evaluation)
-    if evaluation.caution is not None:
-        console().print(f"\nnote: {evaluation.caution}")
-
-
-def print_confusion(evaluation: Evaluation) -> None:
-    """Print the confusion matrix when it fits a terminal, else the most frequent confusions."""
-    names = [escape(c.name) for c in evaluation.classes]
-    out = console()
-    if len(names) <= MAX_LISTED_CLASSES:
-        matrix = table("confusion: true class by row, predicted by column", ["", *names])
-        for name, row in zip(names, evaluation.confusion, strict=True):
-            matrix.add_row(name, *(str(number) if number else "·" for number in row))
-        out.print("", matrix)
-        return
-    made = table("most frequent confusions", ["true", "predicted", "images"], left=2)
-    for pair in frequent_confusions(evaluation, MAX_LISTED_CLASSES):
-        made.add_row(escape(pair.truth), escape(pair.predicted), str(pair.count))
-    out.print("", made)
+    print_caution(evaluation)

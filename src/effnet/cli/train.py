@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.markup import escape
 
-from effnet.cli.output import console, print_json, table
+from effnet.cli.output import console, print_json
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
+from effnet.cli.results import print_caution, print_evaluation
 from effnet.config import TrainConfig, load_recipe
 from effnet.data.datasets import needs_download, open_dataset
 from effnet.errors import UsageError
-from effnet.evaluation.metrics import Evaluation
 from effnet.training.folder import run_folder
 from effnet.training.results import TrainResult
 from effnet.training.run import resume
 from effnet.training.run import run as run_training
 from effnet.training.setup import default_recipe
 
-MAX_LISTED_CLASSES = 20
+LISTS = ("--input.mean", "--input.std")  # flags that take several values
 
 
 @dataclass(frozen=True)
@@ -95,22 +94,36 @@ def show_result(result: TrainResult, as_json: bool) -> None:
 
 def peek(args: Sequence[str]) -> tuple[str | None, str | None]:
     """Find DATA and --recipe before the flags can be parsed, since they decide the flags' defaults."""
-    positional, recipe = None, None
-    for index, arg in enumerate(args):
-        before = args[index - 1] if index else ""
+    positional, recipe, flag = None, None, ""
+    for arg in args:
         if arg.startswith("--recipe="):
             recipe = arg.removeprefix("--recipe=")
-        elif before == "--recipe":
+        elif flag == "--recipe":
             recipe = arg
-        elif positional is None and not arg.startswith("-") and (index == 0 or not takes_value(before)):
+        elif positional is None and not arg.startswith("-") and not takes(flag, arg):
             positional = arg
+        if arg.startswith("--"):
+            flag = arg
+        elif flag not in LISTS:
+            flag = ""
     return positional, recipe
 
 
-def takes_value(flag: str) -> bool:
-    """Tell whether the argument after this one is its value."""
+def takes(flag: str, arg: str) -> bool:
+    """Tell whether an argument is a value of the flag before it; there may be none."""
+    if flag in LISTS:
+        return is_number(arg)
     switches = ("--overwrite", "--json", "--no-", "--augment.flip", "--augment.no-flip")
     return flag.startswith("--") and "=" not in flag and not flag.startswith(switches)
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def print_summary(result: TrainResult) -> None:
@@ -119,10 +132,7 @@ def print_summary(result: TrainResult) -> None:
     print_evaluation(evaluation)
     weights = "averaged weights (EMA)" if best.averaged else "raw weights"
     out.print(f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} on the validation images")
-    if evaluation.split != "test":
-        out.print(
-            f"note: these {evaluation.split} images also chose the epoch; a test/ folder would be unbiased"
-        )
+    print_caution(evaluation)
     out.print(f"time: {result.seconds:.0f} s\n")
     for name, what in (
         ("model.safetensors", "the model file: network, weights, preprocessing, classes"),
@@ -133,24 +143,3 @@ def print_summary(result: TrainResult) -> None:
     ):
         out.print(f"  {result.folder / name}  {what}", markup=False)
     out.print(f"\nTry: effnet predict {result.model_path} {result.folder / 'examples'}", markup=False)
-
-
-def print_evaluation(evaluation: Evaluation) -> None:
-    """Print the totals, and the table of classes when it fits."""
-    out = console()
-    low, high = evaluation.interval
-    out.print(
-        f"\n[bold]{evaluation.split}: {evaluation.top1:.2%} (95% interval {100 * low:.1f}–{100 * high:.1f}) "
-        f"of {evaluation.num_images:,} images right, {evaluation.num_errors:,} errors[/]; "
-        f"top-5 {evaluation.top5:.2%}, loss {evaluation.loss:.4f}, calibration error {evaluation.ece:.1%}"
-    )
-    if len(evaluation.classes) > MAX_LISTED_CLASSES:
-        out.print(f"the {MAX_LISTED_CLASSES} of {len(evaluation.classes)} classes with the lowest F1:")
-    listed = sorted(evaluation.classes, key=lambda c: c.f1)[:MAX_LISTED_CLASSES]
-    shown = [c for c in evaluation.classes if c in listed]
-    classes = table("", ["class", "images", "precision", "recall", "F1"])
-    for c in shown:
-        classes.add_row(
-            escape(c.name), str(c.support), f"{c.precision:.1%}", f"{c.recall:.1%}", f"{c.f1:.1%}"
-        )
-    out.print(classes)

@@ -75,6 +75,20 @@ def held_out(dataset: DataSet, drawn: dict[str, list[str]]) -> tuple[str, Sample
     return "all", dataset.all_samples()
 
 
+def find_part(dataset: DataSet, drawn: dict[str, list[str]], part: str) -> Samples | None:
+    """Return a part by its name, as it was when a model was trained; None where there is none.
+
+    `drawn` holds the names of the images that were held out then; `train` is the others.
+    """
+    everything, held = dataset.all_samples(), frozenset(name for names in drawn.values() for name in names)
+    parts = {**dataset.parts, "all": everything}
+    if drawn and len(everything.named(held)) == len(held):
+        remembered = {name: everything.named(frozenset(names)) for name, names in drawn.items()}
+        learned = parts.get("train", everything)
+        parts = remembered | parts | {"train": learned.named(frozenset(learned.names) - held)}
+    return parts.get(part)
+
+
 def _draw(
     samples: Samples, share: float, *, keep: int, generator: np.random.Generator
 ) -> tuple[Samples, Samples]:

@@ -15,7 +15,7 @@ from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import EvalLoader
 from effnet.data.pixels import PixelFormat, Reading, ignore, silent
 from effnet.data.scan import image_files
-from effnet.data.splits import held_out
+from effnet.data.splits import find_part, held_out
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
 from effnet.device import pick_device, to_device
@@ -168,16 +168,11 @@ class Classifier:
         drawn = {name: list(names) for name, names in self.header.split.items()}
         if split is None:
             return held_out(dataset, drawn)
-        if split == "all":
-            return "all", dataset.all_samples()
-        if split in dataset.parts:
-            return split, dataset.parts[split]
-        names = frozenset(drawn.get(split, ()))
-        remembered = dataset.all_samples().named(names)
-        if names and len(remembered) == len(names):
-            return split, remembered
-        known = sorted({"all", *drawn, *dataset.parts})
-        raise UsageError(f"{dataset.name} has no split {split!r}; known: {', '.join(known)}")
+        samples = find_part(dataset, drawn, split)
+        if samples is None:
+            known = sorted({"all", *drawn, *dataset.parts} | ({"train"} if drawn else set()))
+            raise UsageError(f"{dataset.name} has no split {split!r}; known: {', '.join(known)}")
+        return split, samples
 
     def _check_classes(self, dataset: DataSet) -> None:
         ours, theirs = self.header.class_names, dataset.class_names
