@@ -23,7 +23,7 @@ from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet
 
-VOID = {"meta", "img", "br", "hr", "link", "input"}
+VOID = {"meta", "img", "source", "br", "hr", "link", "input"}
 HOSTILE = ("<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "$\\frac{", "a & b", "猫" * 40)
 
 
@@ -113,7 +113,8 @@ def test_page_needs_nothing_else(report: Path) -> None:
     page = open_page(report)
     assert not {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "form"}
     for _, attributes in page.tags:
-        assert str(attributes.get("src", "data:image/png;base64,")).startswith("data:image/png;base64,")
+        for source in ("src", "srcset"):
+            assert str(attributes.get(source, "data:image/png;base64,")).startswith("data:image/png;base64,")
         assert str(attributes.get("href", "#")).startswith("#")
         assert not any(name.startswith("on") for name in attributes)
     assert not re.search(r"https?://|url\(|@import", report.read_text(encoding="utf-8"))
@@ -132,7 +133,10 @@ def test_every_image_has_an_alternative_text_and_its_true_size(report: Path) -> 
 def test_pictures_lie_beside_the_page(report: Path) -> None:
     mistakes = {f"mistake-{number:02d}.png" for number in range(1, 13)}
     found = {path.name for path in report.parent.iterdir()}
-    assert found == {"report.html", "confusion.png", "reliability.png", "curves.png"} | mistakes
+    assert (
+        found
+        == {"report.html", "confusion.png", "reliability.png", "curves.png", "curves-stacked.png"} | mistakes
+    )
 
 
 def test_page_states_the_numbers(report: Path, run: Path) -> None:
@@ -224,6 +228,22 @@ def test_every_table_scrolls_in_its_own_container(tmp_path: Path) -> None:
     ]
     assert len(before) == 3
     assert all(name.split()[0] == "scroll" for name in before)
+
+
+def test_no_chart_is_wider_than_the_screen(report: Path) -> None:
+    """Charts stand in no container that scrolls, and nothing asks for a width of their own."""
+    page = open_page(report)
+    before = [page.tags[index - 1][0] for index, (tag, _) in enumerate(page.tags) if tag == "picture"]
+    assert before == ["figure"] * 3
+    css = report.read_text(encoding="utf-8")
+    assert ".chart img { display: block; width: 100%;" in css
+    assert not re.search(r"img[^{}]*{[^{}]*min-width", css)
+
+
+def test_a_phone_gets_the_curves_stacked(report: Path) -> None:
+    (narrow,) = open_page(report).of("source")
+    assert narrow["media"] == "screen and (max-width: 40rem)"
+    assert int(narrow["width"] or 0) < int(narrow["height"] or 0)
 
 
 def test_without_mistakes_the_page_says_so(tmp_path: Path) -> None:

@@ -124,7 +124,8 @@ def _draw_charts(evaluation: Evaluation, classifier: Classifier, folder: Path) -
     records = read_record(classifier.header, classifier.path) if classifier.path else []
     if records:
         report.draw_curves(records, folder / "curves.png")
-        names.append("curves")
+        report.draw_curves(records, folder / "curves-stacked.png", stacked=True)
+        names += ["curves", "curves-stacked"]
     return {name: _picture(folder / f"{name}.png") for name in names}
 
 

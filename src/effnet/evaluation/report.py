@@ -47,11 +47,15 @@ def save_figure(figure: "Figure", path: Path) -> None:
         )
 
 
-def draw_curves(records: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw loss, accuracy and learning rate over the epochs; `records` as in `metrics.jsonl`."""
+def draw_curves(records: Sequence[Mapping[str, Any]], path: Path, *, stacked: bool = False) -> None:
+    """Draw loss, accuracy and learning rate over the epochs, beside each other or, for a phone, stacked.
+
+    `records` are as in `metrics.jsonl`.
+    """
     from matplotlib.ticker import LogLocator, NullLocator
 
-    figure, axes = new_figure(11, 3.6, nrows=1, ncols=3)
+    size, rows, columns = ((4.6, 9.6), 3, 1) if stacked else ((11.0, 3.6), 1, 3)
+    figure, axes = new_figure(*size, nrows=rows, ncols=columns)
     epochs = [record["epoch"] + 1 for record in records]
     series = (
         ("train", "train_{}", GREY),
