@@ -7,7 +7,6 @@ from hypothesis import settings
 from effnet.cli.main import SPIN_COUNT
 
 os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
-os.environ["EFFNET_CACHE"] = ""  # off: decoded images are kept by those tests alone that are about it
 
 settings.register_profile("effnet", deadline=None, max_examples=50)
 settings.load_profile("effnet")

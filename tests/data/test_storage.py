@@ -10,7 +10,7 @@ from PIL import Image
 from effnet.config import DataConfig
 from effnet.data.datasets import Samples, open_dataset, open_digits
 from effnet.data.pixels import PixelFormat, Pixels, Reading
-from effnet.data.storage import decoded_folder, open_cache, open_pixels
+from effnet.data.storage import open_cache, open_pixels
 from effnet.data.stream import Stream
 from effnet.errors import DataError
 from effnet.imaging.preprocess import Preprocess
@@ -74,19 +74,6 @@ def test_skipped_images_are_named(folder: Path) -> None:
     assert said == [f"skipped: {folder / 'a' / '2.png'}: empty file"]
 
 
-def test_the_cache_lies_where_the_user_wants_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("EFFNET_DATA", str(tmp_path / "data"))
-    monkeypatch.delenv("EFFNET_CACHE")
-    assert decoded_folder() == tmp_path / "data" / "decoded"
-    monkeypatch.setenv("EFFNET_CACHE", str(tmp_path / "cache"))
-    assert decoded_folder() == tmp_path / "cache" / "decoded"
-
-
-def test_an_empty_folder_for_the_cache_switches_it_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EFFNET_CACHE", "")
-    assert open_cache(open_dataset(folder).parts["all"], SMALL, print).folder is None
-
-
 def test_each_folder_and_each_way_of_storing_has_a_cache_of_its_own(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,5 +90,6 @@ def test_each_folder_and_each_way_of_storing_has_a_cache_of_its_own(
     (folder.parent / "link").symlink_to(folder)  # the same folder by another name
     folders.add(open_cache(open_dataset(folder.parent / "link").parts["all"], SMALL, print).folder)
     assert len(folders) == len(forms)
+    assert {place.parent for place in folders if place is not None} == {folder.parent / "cache" / "decoded"}
     assert open_cache(samples, PixelFormat(Preprocess(8, std=(0.1,) * 3), 8), print).folder in folders
     assert open_cache(digits(), SMALL, print).folder is None  # digits are no files

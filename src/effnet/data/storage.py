@@ -2,20 +2,18 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import PIL
 
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
-from effnet.data.download import cache_folder
 from effnet.data.memory import free_memory
 from effnet.data.pixels import PixelFormat, PixelSource, Reading, read_pixels
 from effnet.data.stream import Stream
 from effnet.data.workers import num_workers
 from effnet.errors import DataError
+from effnet.files import cache_folder
 
 SHARE = 0.5  # of the free memory; the rest is for the network, its activations and other programs
 CACHE_FORMAT = 1  # raised when decoding or resizing changes
@@ -58,8 +56,7 @@ def crew(count: int) -> str:
 
 def open_cache(samples: Samples, form: PixelFormat, say: Callable[[str], None]) -> DecodedCache:
     """Return the cache of files stored in this form; where images are no files, one that keeps nothing."""
-    top = decoded_folder()
-    if samples.files is None or top is None:
+    if samples.files is None:
         return NO_CACHE
     preprocess = form.preprocess
     decided_by = [
@@ -67,15 +64,4 @@ def open_cache(samples: Samples, form: PixelFormat, say: Callable[[str], None]) 
         preprocess.resized_short_side, preprocess.interpolation,
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()
-    return DecodedCache(top / digest[:32], say)
-
-
-def decoded_folder() -> Path | None:
-    """Return where decoded images are kept: below `$EFFNET_CACHE`, else below the folder of the downloads.
-
-    An empty `$EFFNET_CACHE` switches the cache off.
-    """
-    given = os.environ.get("EFFNET_CACHE")
-    if given == "":
-        return None
-    return (Path(given).expanduser().absolute() if given else cache_folder()) / "decoded"
+    return DecodedCache(cache_folder() / "decoded" / digest[:32], say)
