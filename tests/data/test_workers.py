@@ -94,7 +94,7 @@ def test_workers_leave_signals_to_their_parent(two: Stream, number: int) -> None
 
 
 def test_the_death_of_a_worker_is_an_error_that_says_what_to_try() -> None:
-    with pytest.raises(EffnetError, match=r"has died \(DataLoader worker .*fewer --data\.workers"):
+    with pytest.raises(EffnetError, match=r"images has died \(.+\); .*fewer --data\.workers"):
         kill_one_at_work(digits(2))
     assert pids() == []
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from effnet.data.datasets import Samples
 from effnet.data.pixels import PixelFormat, PixelSource, Reading, Stored, check_broken
-from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, images_per_task, num_workers
-from effnet.errors import DataError, EffnetError
+from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, death, images_per_task, num_workers
+from effnet.errors import DataError
 
 
 class Stream:
@@ -148,9 +148,7 @@ def released(*sources: PixelSource) -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise EffnetError(
-            f"a process that decodes images has died ({error}); if memory is short, take fewer --data.workers"
-        ) from error
+        raise death(error) from error
     finally:
         for source in sources:
             source.release()

@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from effnet.data.pixels import PixelFormat
-from effnet.errors import DataError
+from effnet.errors import DataError, EffnetError
 
 MAX_WORKERS = 16
 CHUNKS_AHEAD = 2  # for each worker
@@ -73,18 +74,27 @@ class Workers:
         self._pass = 0
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Decoded]:
-        """Yield the result of each task, in order; a few tasks are taken ahead. Ends any pass before."""
+        """Yield the result of each task, in order; a few tasks are taken ahead. Ends any pass before.
+
+        Raises:
+            EffnetError: a worker has died while it handed over images; see also `death`.
+
+        """
         self._pass += 1
         own = self._pass
         self._tasks.next = tasks
-        with warnings.catch_warnings():
+        with handing_over(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # as asked for
             # A fork of a process with threads is safe here: workers touch neither locks nor torch's threads.
             warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
             if self._loader is None:
                 self._loader = self._build()
             self._running = iter(self._loader)
-        for decoded in self._running:
+        while True:
+            with handing_over():
+                decoded = next(self._running, None)
+            if decoded is None:
+                return
             yield decoded
             if own != self._pass:
                 raise RuntimeError("a pass over a stream cannot go on after another one has begun")
@@ -116,6 +126,23 @@ class Workers:
             self._running._shutdown_workers()  # what its destructor calls; here it must not wait for that
             atexit.unregister(self.release)
         self._loader = self._running = None
+
+
+def death(error: Exception) -> EffnetError:
+    """Return what to say when a worker died; torch raises RuntimeError for that, at any moment."""
+    reason = str(error).strip() or type(error).__name__
+    return EffnetError(
+        f"a process that decodes images has died ({reason}); if memory is short, take fewer --data.workers"
+    )
+
+
+@contextmanager
+def handing_over() -> Iterator[None]:
+    """Name the death of a worker that breaks its connection."""
+    try:
+        yield
+    except (EOFError, ConnectionError, FileNotFoundError) as error:
+        raise death(error) from error
 
 
 def as_it_is(decoded: Any) -> Any:
