@@ -40,23 +40,27 @@ class Referee(Silent):
         self.seconds = seconds
         self.pairs: list[tuple[float, float]] = []
         """Steps per second of loop and bare step."""
-        self.start: tuple[float, int] | None = None
-        """Moment and step at which the loop's turn began."""
+        self.last: tuple[float, int] | None = None
+        """Moment and step of the last report of this turn and epoch."""
+        self.spent, self.steps = 0.0, 0
+        """Seconds and steps of the loop's turn so far."""
 
     def step(self, record: StepRecord) -> None:
-        """Begin the loop's turn, or end it when it is over, and give the bare step its own."""
-        if self.start is not None:
-            seconds, steps = perf_counter() - self.start[0], record.step - self.start[1]
-            if seconds < self.seconds:
-                return
-            self.pairs.append((steps / seconds, self.bare(self.seconds)))
-            if len(self.pairs) == self.rounds:
-                raise EnoughError
-        self.start = perf_counter(), record.step
+        """Count what the loop did since the last report; when its turn is over, the bare step has one."""
+        now = perf_counter()
+        if self.last is not None:
+            self.spent += now - self.last[0]
+            self.steps += record.step - self.last[1]
+        if self.spent >= self.seconds:
+            self.pairs.append((self.steps / self.spent, self.bare(self.seconds)))
+            self.spent, self.steps = 0.0, 0
+        if len(self.pairs) == self.rounds:
+            raise EnoughError
+        self.last = perf_counter(), record.step
 
     def epoch(self, record: EpochRecord) -> None:
-        """Break off a turn that an epoch's end cut in two."""
-        self.start = None
+        """Stop the clock until the next epoch's first report."""
+        self.last = None
 
 
 def main() -> None:
