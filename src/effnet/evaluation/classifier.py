@@ -13,7 +13,7 @@ from effnet import modelfile
 from effnet.data.datasets import DataSet, Samples, image_files, open_dataset
 from effnet.data.loaders import EvalLoader, ignore, read_pixels
 from effnet.data.splits import held_out
-from effnet.device import pick_device, to_device
+from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError
 from effnet.evaluation.metrics import Evaluation, predict_logits, summarise
 from effnet.imaging.decode import EXTENSIONS, decode
@@ -69,8 +69,9 @@ class Classifier:
         single = isinstance(images, str | Path | Image.Image)
         named = list_images([images] if single else images)  # type: ignore[list-item, arg-type]
         predictions: list[Prediction] = []
-        for start in range(0, len(named), BATCH_SIZE):
-            predictions += self._predict_batch(named[start : start + BATCH_SIZE], top)
+        with kept_memory(self.device):
+            for start in range(0, len(named), BATCH_SIZE):
+                predictions += self._predict_batch(named[start : start + BATCH_SIZE], top)
         return predictions
 
     def _predict_batch(self, named: list[tuple[str, ImageLike]], top: int) -> list[Prediction]:
@@ -125,7 +126,8 @@ class Classifier:
             on_read=on_read,
         )
         batches = EvalLoader(pixels.to(self.device), preprocess, BATCH_SIZE)
-        logits, labels = predict_logits(self.network, batches)
+        with kept_memory(self.device):
+            logits, labels = predict_logits(self.network, batches)
         result = summarise(logits, labels, self.header.class_names, part, pixels.names)
         return replace(result, broken=pixels.broken)
 

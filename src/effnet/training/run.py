@@ -14,7 +14,7 @@ from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import LOADERS, EvalLoader, Pixels, read_pixels
 from effnet.data.mixing import Mix
 from effnet.data.splits import Splits, split
-from effnet.device import pick_device, to_device
+from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError
 from effnet.evaluation.classifier import Classifier
 from effnet.imaging.preprocess import Preprocess
@@ -113,7 +113,7 @@ def run(
     check(config)
     preprocess, splits = build_preprocess(config, spec), split(dataset, config.data, config.seed)
     parts = Parts(dataset, config, spec, preprocess, splits, pick_device(config.device))
-    with locked(folder):
+    with locked(folder), kept_memory(parts.device):
         if state is None:
             states.remove(folder)  # `overwrite` was said, or there is none
         announce(reporter, parts, state)
