@@ -4,15 +4,16 @@ All do the same work: forward, cross-entropy with label smoothing, backward, SGD
 weight decay on kernels and matrices only, and a moving average of weights and buffers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from assembly import LR, NUM_CLASSES, assemble, bare_step, noise, ready
-from effnet.config import TrainConfig
+from assembly import LR, NUM_CLASSES, assemble, bare_step, configure, noise, ready
+from contest import RECIPE, SIDE
+from effnet.config import override
 from effnet.data.loaders import Batch
 from effnet.errors import UsageError
 from effnet.training.run import Parts
@@ -33,18 +34,20 @@ class Task:
     batch: Batch
 
 
-def prepare(config: TrainConfig) -> Task:
-    """Prepare the batch.
+def prepare(flags: Sequence[str]) -> Task:
+    """Prepare the batch; nothing is compiled for that.
 
     Raises:
         UsageError: an optimizer or a setting that timm's side here does not have.
 
     """
+    config = configure(RECIPE, flags)
     settings = config.optim
     if settings.name != "sgd" or settings.accumulate > 1 or settings.clip_norm or not settings.ema_decay:
         raise UsageError("only sgd with a moving average, without accumulation and clipping, is compared")
-    parts = assemble(noise(config), config)
-    return Task(parts, next(ready(parts).train.epoch(0)))
+    plain = override(config, {"native": False, "compile": "off"})
+    loader = ready(assemble(noise(config), plain)).train
+    return Task(assemble(noise(config), config), next(loader.epoch(0)))
 
 
 Build = Callable[[Task], Step]
@@ -83,6 +86,20 @@ def timm(*, layout: torch.memory_format, compiled: bool = False, bf16: bool = Fa
     return build
 
 
+def product(dtype: torch.dtype) -> Build:
+    """Return what builds a step that is one product of two square matrices: the speed nothing exceeds."""
+
+    def build(task: Task) -> Step:
+        one, other = (torch.randn(SIDE, SIDE, device=task.parts.device).to(dtype) for _ in range(2))
+
+        def step() -> float:
+            return torch.mm(one, other)[0, 0].item()
+
+        return step
+
+    return build
+
+
 CONTENDERS: dict[str, Build] = {
     "ours": ours,
     "timm-eager": timm(layout=torch.contiguous_format),
@@ -90,4 +107,6 @@ CONTENDERS: dict[str, Build] = {
     "timm-channels_last-bf16": timm(layout=torch.channels_last, bf16=True),
     "timm-compiled": timm(layout=torch.channels_last, compiled=True),
     "timm-compiled-bf16": timm(layout=torch.channels_last, compiled=True, bf16=True),
+    "product-float32": product(torch.float32),
+    "product-bfloat16": product(torch.bfloat16),
 }

@@ -97,6 +97,7 @@ def measure(arguments: argparse.Namespace, flags: Sequence[str]) -> dict[str, An
 
     from assembly import assemble, bare_step, configure, describe, ready
     from effnet.data.datasets import open_dataset
+    from effnet.device import kept_memory
     from effnet.training.run import fit
     from effnet.training.setup import default_recipe
     from timing import steps_per_second
@@ -108,7 +109,7 @@ def measure(arguments: argparse.Namespace, flags: Sequence[str]) -> dict[str, An
     trainer = ready(parts)
     bare = partial(steps_per_second, bare_step(trainer, next(trainer.train.epoch(0))))
     referee = Referee(bare, arguments.rounds, arguments.seconds)
-    with tempfile.TemporaryDirectory() as folder, suppress(EnoughError):
+    with tempfile.TemporaryDirectory() as folder, kept_memory(parts.device), suppress(EnoughError):
         fit(trainer, parts, Path(folder), referee, perf_counter())
     loop_rates, bare_rates = (
         [speed * trainer.train.batch_size for speed in side] for side in zip(*referee.pairs, strict=True)

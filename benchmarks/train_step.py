@@ -1,50 +1,53 @@
-"""Measure one training step: ours at its default against timm's same network, in turns, in one process.
+"""Measure one training step: ours at its default against timm's same network, in turns.
 
     python benchmarks/train_step.py
     python benchmarks/train_step.py --only ours timm-channels_last --phi -6 --resolution 32
 
-Other flags go to `effnet train`, whose trainer (recipe `small-images`) is measured. First every contender
-starts twice: with no compiled code on disk, then with that of the first start. Then all take turns. Images in
-10 minutes = speed × (600 s - seconds of the first start, or of the second). The ceiling is the speed that the
+Other flags go to `effnet train`, whose trainer (recipe `small-images`) is measured. Every contender has
+a process of its own, and starts twice: with no compiled code on disk, then with that of the first start. Then
+they take turns. Images in 10 minutes = speed × (600 s - seconds of the start). Ours keeps freed memory while
+it trains, as `effnet train` does; --same-memory lets the others do so too. The ceiling is the speed that the
 network would have if it were nothing but matrix products as fast as this machine's.
 """
 
 import argparse
-import os
-import sys
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import recording
-from effnet.cli.main import SPIN_COUNT
+from contest import RECIPE, SIDE, Terms, Timing, contest
 from effnet.cli.output import console, table
 
-if TYPE_CHECKING:
-    from timing import Timing  # imports torch
-
 TEN_MINUTES = 600.0
-RECIPE = "small-images"
+TRAININGS = (
+    "ours",
+    "timm-eager",
+    "timm-channels_last",
+    "timm-channels_last-bf16",
+    "timm-compiled",
+    "timm-compiled-bf16",
+)
+PRODUCTS = ("product-float32", "product-bfloat16")
 
 Row = dict[str, Any]
 
 
 def main() -> None:
-    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # as the command line does, before torch is imported
-    sys.path.append(str(Path(__file__).parents[1] / "tests"))  # timm's side is built by tests/peers.py
-    from contenders import CONTENDERS
-
-    arguments, flags = parser(CONTENDERS).parse_known_args()
-    about, rows = measure(arguments, flags)
+    arguments, flags = parser().parse_known_args()
+    sizes = ("--model", arguments.model, "--batch-size", str(arguments.batch))
+    terms = Terms((*sizes, *flags), arguments.threads, arguments.same_memory)
+    timings = contest([*arguments.only, *PRODUCTS], terms, arguments.rounds, arguments.seconds)
+    about = describe(terms) | {"matrix_gflops": {name: gflops(timings[name]) for name in PRODUCTS}}
+    rows = [result(name, timings[name], arguments.batch) for name in arguments.only]
     show(about, rows)
     for row in rows if arguments.record else ():
         recording.append("train_step", about | row, arguments.results)
 
 
-def parser(names: Iterable[str]) -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
@@ -52,40 +55,34 @@ def parser(names: Iterable[str]) -> argparse.ArgumentParser:
     made.add_argument("--batch", type=int, default=64)
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument(
-        "--seconds", type=float, default=1.0, help="least time of a turn; it has a step at least"
+        "--seconds", type=float, default=1.0, help="least time of a turn, which has a step at least"
     )
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
-    made.add_argument("--only", nargs="+", choices=list(names), default=list(names))
+    made.add_argument("--only", nargs="+", choices=TRAININGS, default=list(TRAININGS))
+    made.add_argument("--same-memory", action="store_true", help="all keep freed memory, as ours does")
     made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
     made.add_argument("--no-record", dest="record", action="store_false", help="only print")
     return made
 
 
-def measure(arguments: argparse.Namespace, flags: Sequence[str]) -> tuple[Row, list[Row]]:
-    """Measure; return what holds for all contenders, and a row for each."""
+def describe(terms: Terms) -> Row:
+    """Return what holds for all contenders."""
     import torch
 
-    from assembly import configure, describe
-    from contenders import CONTENDERS, prepare
-    from timing import contest, matrix_gflops
+    import assembly
 
-    torch.set_num_threads(arguments.threads or torch.get_num_threads())
-    sizes = ["--model", arguments.model, "--batch-size", str(arguments.batch)]
-    task = prepare(configure(RECIPE, [*sizes, *flags]))
-    builds = {name: partial(CONTENDERS[name], task) for name in arguments.only}
-    timings = contest(builds, arguments.rounds, arguments.seconds)
-    device = task.parts.device
-    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    about = {
-        **recording.stamp(),
-        **describe(task.parts),
-        "matrix_gflops": {name: round(matrix_gflops(kind, device), 1) for name, kind in kinds.items()},
-        "timm": version("timm"),
-    }
-    return about, [result(name, timing, arguments.batch) for name, timing in timings.items()]
+    torch.set_num_threads(terms.threads or torch.get_num_threads())
+    config = assembly.configure(RECIPE, terms.flags)
+    about = assembly.describe(assembly.assemble(assembly.noise(config), config))
+    return {**recording.stamp(), **about, "same_memory": terms.same_memory, "timm": version("timm")}
 
 
-def result(name: str, timing: "Timing", batch: int) -> Row:
+def gflops(timing: Timing) -> float:
+    """Return the speed of a product in GFLOP/s, in the best round."""
+    return round(max(timing.speeds) * 2 * SIDE**3 / 1e9, 1)
+
+
+def result(name: str, timing: Timing, batch: int) -> Row:
     """Return what was measured of a contender, in images per second."""
     rates = [speed * batch for speed in timing.speeds]
     return {
@@ -101,7 +98,7 @@ def result(name: str, timing: "Timing", batch: int) -> Row:
 
 def show(about: Row, rows: Sequence[Row]) -> None:
     """Print a table; the ceiling counts three products a layer, one forward and two backward."""
-    out, operations = console(), 6 * about["macs"]
+    out, operations = console(), 2 * 3 * about["macs"]
     columns = ["", "images/s", "lowest", "highest", "first start", "second", "images in 10 min", "then"]
     shown = table(
         f"{about['network']}, batch {about['batch_size']}, {about['environment']['threads']} threads", columns
@@ -115,8 +112,8 @@ def show(about: Row, rows: Sequence[Row]) -> None:
             *(f"{count:,}" for count in images),
         )
     out.print(shown)
-    for kind, gflops in about["matrix_gflops"].items():
-        out.print(f"ceiling of {kind}: {gflops * 1e9 / operations:.1f} images/s ({gflops:.0f} GFLOP/s)")
+    for name, speed in about["matrix_gflops"].items():
+        out.print(f"ceiling by {name}: {speed * 1e9 / operations:.1f} images/s ({speed:.0f} GFLOP/s)")
 
 
 if __name__ == "__main__":

@@ -54,14 +54,19 @@ def timm_tf_net(name: str, **options: Any) -> nn.Module:
     return timm.create_model(f"tf_efficientnet_{name}", **options)
 
 
+TIMM_BLOCKS = {("mbconv", True): "ir", ("mbconv", False): "ds", ("fused-mbconv", True): "er"}
+"""timm's block by ours and whether it expands."""
+
+
 def timm_net_of(spec: NetSpec, num_classes: int = IMAGENET_CLASSES) -> nn.Module:
     """Build timm's network for a spec of ours: its own blocks, ours in number, width and stride."""
     from timm.models._efficientnet_builder import decode_arch_def
     from timm.models.efficientnet import EfficientNet
 
     rows = [
-        f"{'ir' if stage.expand_ratio > 1 else 'ds'}_r{stage.repeats}_k{stage.kernel_size}_s{stage.stride}"
-        f"_e{stage.expand_ratio}_c{stage.out_channels}_se{stage.se_ratio}"
+        f"{TIMM_BLOCKS[stage.block, stage.expand_ratio > 1]}"
+        f"_r{stage.repeats}_k{stage.kernel_size}_s{stage.stride}_e{stage.expand_ratio}"
+        f"_c{stage.out_channels}_se{stage.se_ratio}"
         for stage in spec.stages
     ]
     net: nn.Module = EfficientNet(
