@@ -11,14 +11,12 @@ import json
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import recording
 from effnet.modelfile import load_header
-
-RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 
 def main() -> None:
@@ -47,9 +45,7 @@ def one_run(data: str, seed: int, extra: list[str], name: str) -> dict[str, Any]
         header = load_header(Path(folder) / "model.safetensors")
     result = json.loads(done.stdout)
     row = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "command": " ".join(command).replace(folder, "DIR"),
+        **recording.stamp(" ".join(command).replace(folder, "DIR")),
         "seed": seed,
         "split": result["result"]["split"],
         "num_images": result["result"]["num_images"],
@@ -58,18 +54,9 @@ def one_run(data: str, seed: int, extra: list[str], name: str) -> dict[str, Any]
         "seconds": result["seconds"],
         "environment": header.training["environment"],
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / f"{name}.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    recording.append(name, row)
     print(f"seed {seed}: {row['num_errors']} errors, {row['top1']:.2%}, {row['seconds']:.0f} s", flush=True)
     return row
-
-
-def commit() -> str:
-    """Return the commit, marked when the working tree differs from it."""
-    head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
-    dirty = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "src"], check=False).returncode
-    return head.stdout.strip() + ("+" if dirty else "")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Other libraries' EfficientNets, and how their weights become ours. For parity tests only."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from effnet.network.model import ConvNet, create_model
+from effnet.network.model import IMAGENET_CLASSES, ConvNet, create_model
+from effnet.spec.netspec import NetSpec
 
 
 def _declare_operators() -> torch.library.Library | None:
@@ -52,6 +54,41 @@ def timm_tf_net(name: str, **options: Any) -> nn.Module:
     return timm.create_model(f"tf_efficientnet_{name}", **options)
 
 
+TIMM_BLOCKS = {("mbconv", True): "ir", ("mbconv", False): "ds", ("fused-mbconv", True): "er"}
+"""timm's block by ours and whether it expands."""
+
+
+def timm_net_of(spec: NetSpec, num_classes: int = IMAGENET_CLASSES) -> nn.Module:
+    """Build timm's network for a spec of ours: its own blocks, ours in number, width and stride."""
+    from timm.models._efficientnet_builder import decode_arch_def
+    from timm.models.efficientnet import EfficientNet
+
+    rows = [
+        f"{TIMM_BLOCKS[stage.block, stage.expand_ratio > 1]}"
+        f"_r{stage.repeats}_k{stage.kernel_size}_s{stage.stride}_e{stage.expand_ratio}"
+        f"_c{stage.out_channels}_se{stage.se_ratio}"
+        for stage in spec.stages
+    ]
+    net: nn.Module = EfficientNet(
+        decode_arch_def([[row] for row in rows]),  # type: ignore[no-untyped-call]
+        num_classes=num_classes,
+        num_features=spec.head.out_channels,
+        in_chans=spec.in_channels,
+        stem_size=spec.stem.out_channels,
+        stem_kernel_size=spec.stem.kernel_size,
+        fix_stem=True,
+        round_chs_fn=int,
+        act_layer=nn.SiLU,
+        norm_layer=partial(nn.BatchNorm2d, eps=spec.bn_eps, momentum=spec.bn_momentum),
+        drop_rate=spec.dropout,
+        drop_path_rate=spec.drop_path,
+    )
+    stem = net.conv_stem
+    assert isinstance(stem, nn.Conv2d)
+    stem.stride = (spec.stem.stride, spec.stem.stride)  # 2 in timm, whatever the arguments
+    return net
+
+
 PEERS: dict[str, Callable[..., nn.Module]] = {"torchvision": torchvision_net, "timm": timm_net}
 
 
@@ -62,7 +99,7 @@ def bn_eps(peer: nn.Module) -> float:
 
 
 def random_peer(
-    build: Callable[..., nn.Module], name: str, size: int, generator: torch.Generator
+    build: Callable[..., nn.Module], network: str | NetSpec, size: int, generator: torch.Generator
 ) -> nn.Module:
     """Build a peer whose every weight and statistic is random, yet whose logits depend on the image.
 
@@ -70,7 +107,7 @@ def random_peer(
     the signal die out before the last block, and any network would agree with any other.
     """
     with torch.device("meta"):
-        peer = build(name)
+        peer = build(network)
     peer = peer.to_empty(device="cpu")
     for module in peer.modules():
         _randomize(module, generator)
@@ -105,10 +142,10 @@ def _jitter(norm: nn.BatchNorm2d, generator: torch.Generator) -> None:
     variance.clamp_(min=0.1)  # or a channel that hardly varies blows float32's rounding up
 
 
-def ours_with_weights_of(peer: nn.Module, name: str, **changes: Any) -> ConvNet:
+def ours_with_weights_of(peer: nn.Module, network: str | NetSpec, **changes: Any) -> ConvNet:
     """Build our network around the very tensors of a peer: all three list their layers in one order."""
     with torch.device("meta"):
-        ours = create_model(name, bn_eps=bn_eps(peer), **changes)
+        ours = create_model(network, bn_eps=bn_eps(peer), **changes)
     theirs = peer.state_dict()
     renamed = dict(zip(ours.state_dict(), theirs.values(), strict=True))
     ours.load_state_dict(renamed, assign=True)  # checks every name and shape

@@ -1,6 +1,10 @@
 """Which device to compute on, and what machine and versions it is part of."""
 
+import ctypes
 import platform
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -10,6 +14,13 @@ from effnet import __version__
 from effnet.errors import UsageError
 
 Network = TypeVar("Network", bound=nn.Module)
+
+# Settings of glibc's malloc, by their numbers in malloc.h: how much freed memory is kept, and from which size
+# on a block is borrowed from the system and returned. The usual values are those it comes to by itself.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+_USUAL = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20}
+_KEEPING = {_TRIM_THRESHOLD: (1 << 31) - 1, _MMAP_THRESHOLD: 1 << 30}
+_keeper = threading.Lock()
 
 
 def pick_device(name: str) -> torch.device:
@@ -44,6 +55,32 @@ def to_device(network: Network, device: torch.device) -> Network:
             laid_out = torch.empty_like(parameter, memory_format=torch.channels_last)
             parameter.data = laid_out.copy_(parameter.data)
     return network
+
+
+@contextmanager
+def kept_memory(device: torch.device) -> Iterator[None]:
+    """While computing on a CPU, keep freed memory for the next tensors; at the end give it back.
+
+    Otherwise glibc returns large blocks at once, and the system hands them out again page by page, full of
+    zeros. Measured on b0-cifar: 3 to 25 % of a training step, by luck, and half of an evaluation.
+    """
+    is_glibc = platform.libc_ver()[0] == "glibc"
+    if device.type != "cpu" or not is_glibc or not _keeper.acquire(blocking=False):  # who came first, keeps
+        yield
+        return
+    malloc = ctypes.CDLL(None)
+    try:
+        _set_malloc(malloc, _KEEPING)
+        yield
+    finally:
+        _set_malloc(malloc, _USUAL)
+        malloc.malloc_trim(0)
+        _keeper.release()
+
+
+def _set_malloc(malloc: ctypes.CDLL, values: dict[int, int]) -> None:
+    for name, value in values.items():
+        malloc.mallopt(name, value)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -12,12 +12,16 @@ from torch.nn import functional as F
 
 from effnet.network.blocks import MBConv
 from effnet.network.model import create_model
+from effnet.spec.families import B0_CIFAR, QUICK_CIFAR
+from effnet.spec.netspec import NetSpec
+from effnet.spec.scale import scale
 from peers import (
     PEERS,
     ours_with_weights_of,
     random_peer,
     relative_error,
     timm_net,
+    timm_net_of,
     timm_tf_net,
     torchvision_net,
 )
@@ -65,6 +69,15 @@ def test_logits_of_b0_equal_the_peer_s_at_other_sizes(
     peer = random_peer(build, "b0", size, generator)
     ours = ours_with_weights_of(peer, "b0")
     assert logits_error(ours, peer, random_images(size, generator)) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "spec", [B0_CIFAR, scale(B0_CIFAR, -6), QUICK_CIFAR], ids=lambda spec: str(spec.name)
+)
+def test_logits_of_a_network_for_small_images_equal_timm_s(spec: NetSpec, generator: torch.Generator) -> None:
+    peer = random_peer(timm_net_of, spec, 32, generator)
+    ours = ours_with_weights_of(peer, spec)
+    assert logits_error(ours, peer, random_images(32, generator)) < TOLERANCE
 
 
 @pytest.mark.parametrize("size", [64, 65])

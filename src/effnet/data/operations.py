@@ -56,25 +56,20 @@ def apply_operations(images: Tensor, choice: Tensor, strength: Tensor, fill: Ten
         `(N, C, H, W)`, values from 0 to 1.
 
     """
-    result = images.clone()
-    for index, name in enumerate(OPERATIONS):
-        members = torch.nonzero(choice == index)[:, 0]  # known on the CPU: no wait for the device
-        if name in PHOTOMETRIC and len(members):
-            rows = members.to(images.device)
-            result[rows] = PHOTOMETRIC[name](images[rows], strength[members].to(images))
-    return _apply_geometric(result, choice, strength, fill)
-
-
-def _apply_geometric(images: Tensor, choice: Tensor, strength: Tensor, fill: Tensor) -> Tensor:
-    """Apply all geometric operations of a batch in one resampling."""
-    members = torch.nonzero(choice >= len(OPERATIONS) - len(GEOMETRIC))[:, 0]
-    if not len(members):
-        return images
-    pairs = zip(choice[members].tolist(), strength[members].tolist(), strict=True)
-    matrices = torch.tensor([GEOMETRIC[OPERATIONS[index]](amount) for index, amount in pairs])
-    rows = members.to(images.device)
-    images[rows] = warp(images[rows], matrices.to(images), fill)
-    return images
+    order = torch.argsort(choice, stable=True)
+    counts = torch.bincount(choice, minlength=len(OPERATIONS)).tolist()  # on the CPU: no wait for the device
+    rows = order.to(images.device)
+    groups = dict(zip(OPERATIONS, torch.split(images.index_select(0, rows), counts), strict=True))
+    strengths = dict(zip(OPERATIONS, torch.split(strength[order], counts), strict=True))
+    for name, operation in PHOTOMETRIC.items():
+        if len(groups[name]):
+            groups[name] = operation(groups[name], strengths[name].to(images))
+    matrices = [GEOMETRIC[name](amount) for name in GEOMETRIC for amount in strengths[name].tolist()]
+    still, moving = list(groups.values())[: -len(GEOMETRIC)], [groups[name] for name in GEOMETRIC]
+    if matrices:  # one resampling for all of them
+        moving = [warp(torch.cat(moving), torch.tensor(matrices).to(images), fill)]
+    changed = torch.cat([*still, *moving])
+    return torch.empty_like(changed).index_copy_(0, rows, changed)
 
 
 def _rotation(angle: float) -> list[list[float]]:

@@ -18,7 +18,7 @@ from effnet.data.scan import image_files
 from effnet.data.splits import find_part, held_out
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
-from effnet.device import pick_device, to_device
+from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
 from effnet.evaluation.metrics import Evaluation, predict_logits, summarise
 from effnet.imaging.decode import EXTENSIONS, decode
@@ -86,9 +86,10 @@ class Classifier:
         single = isinstance(images, str | Path | Image.Image)
         named = list_images([images] if single else images)  # type: ignore[list-item, arg-type]
         predictions: list[Prediction] = []
-        for start in range(0, len(named), BATCH_SIZE):
-            inputs = self._inputs(named[start : start + BATCH_SIZE], on_broken)
-            predictions += self._predict_batch(inputs, top) if inputs else []
+        with kept_memory(self.device):
+            for start in range(0, len(named), BATCH_SIZE):
+                inputs = self._inputs(named[start : start + BATCH_SIZE], on_broken)
+                predictions += self._predict_batch(inputs, top) if inputs else []
         return predictions
 
     def _predict_batch(self, inputs: list[tuple[str, Tensor]], top: int) -> list[Prediction]:
@@ -152,7 +153,7 @@ class Classifier:
         preprocess = self.header.preprocess
         reading = Reading(self._data_config(max_broken), self.device, on_read, say)
         pixels = open_pixels(samples, PixelFormat(preprocess, preprocess.resolution), reading)
-        with released(pixels):
+        with released(pixels), kept_memory(self.device):
             logits, labels = predict_logits(self.network, EvalLoader(pixels, preprocess, BATCH_SIZE))
         result = summarise(logits, labels, self.header.class_names, part, pixels.names)
         return replace(result, broken=pixels.broken)

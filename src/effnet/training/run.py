@@ -17,7 +17,7 @@ from effnet.data.pixels import PixelFormat, PixelSource, Reading
 from effnet.data.splits import Splits, absent_classes, split
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
-from effnet.device import pick_device, to_device
+from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, some
 from effnet.evaluation.classifier import Classifier
 from effnet.imaging.preprocess import Preprocess
@@ -118,7 +118,7 @@ def run(
     check(config)
     preprocess, splits = build_preprocess(config, spec), split(dataset, config.data, config.seed)
     parts = Parts(dataset, config, spec, preprocess, splits, pick_device(config.device))
-    with locked(folder):
+    with locked(folder), kept_memory(parts.device):
         if state is None:
             states.remove(folder)  # `overwrite` was said, or there is none
         announce(reporter, parts, state)

@@ -1,0 +1,43 @@
+"""What every benchmark writes down: one JSON line a result, with commit, command, date, machine, versions."""
+
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parents[1] / "docs" / "results"
+
+
+def append(name: str, row: dict[str, Any], folder: Path = RESULTS) -> None:
+    """Add a line to the file of a benchmark."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def stamp(command: str | None = None) -> dict[str, str]:
+    """Say when, at which commit and by which command a result came about; without one by this program's."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "command": command or " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+    }
+
+
+def commit() -> str:
+    """Return the commit, marked when the working tree differs from it."""
+    git = ["git", "-C", str(RESULTS.parents[1])]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
+    dirty = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "src"], check=False).returncode
+    return head.stdout.strip() + ("+" if dirty else "")
+
+
+def cpu_name() -> str:
+    """Return the model name of the processor."""
+    info = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows better
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
