@@ -142,6 +142,10 @@ class TrainConfig:
     """Passes over the training images."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     """Images per optimizer step."""
+    auto_batch: bool = False
+    """Raise optim.accumulate as far as a step needs to fit into the free memory; batch and schedule stay."""
+    checkpoint_stages: bool = False
+    """Compute each stage twice instead of keeping what it computed: less memory, about a third more time."""
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """Seed of everything random: split, weights, order, augmentation, dropout."""
     max_minutes: Annotated[float, Field(gt=0.0, le=1e6)] | None = None

@@ -22,6 +22,12 @@ from effnet.training.setup import default_recipe
 
 LISTS = ("--input.mean", "--input.std")  # flags that take several values
 
+SWITCHES = (
+    "--overwrite", "--json", "--no-", "--auto-batch", "--checkpoint-stages", "--native",
+    "--augment.flip", "--augment.no-flip",
+)  # fmt: skip
+"""Flags that take no value, or how they begin."""
+
 
 @dataclass(frozen=True)
 class TrainForm:
@@ -113,8 +119,7 @@ def takes(flag: str, arg: str) -> bool:
     """Tell whether an argument is a value of the flag before it; there may be none."""
     if flag in LISTS:
         return is_number(arg)
-    switches = ("--overwrite", "--json", "--no-", "--augment.flip", "--augment.no-flip")
-    return flag.startswith("--") and "=" not in flag and not flag.startswith(switches)
+    return flag.startswith("--") and "=" not in flag and not flag.startswith(SWITCHES)
 
 
 def is_number(text: str) -> bool:

@@ -1,6 +1,6 @@
 """One training, from a data set's name to a model file: what `effnet train` does."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -32,6 +32,7 @@ from effnet.training.folder import MODEL_FILE, locked, run_folder
 from effnet.training.forecast import Forecast
 from effnet.training.interrupt import Checkpointer, Interrupts
 from effnet.training.loop import Trainer
+from effnet.training.memory import MemoryGuard
 from effnet.training.record import MetricsLog
 from effnet.training.reporter import EpochRecord, Reporter, Silent
 from effnet.training.results import TrainResult, describe, save_model, write_results
@@ -124,7 +125,8 @@ def run(
         announce(reporter, parts, state)
         trainer = build_trainer(parts, reporter)
         announce_compute(reporter, trainer.compute, state)
-        with released(trainer.train.pixels, trainer.val.pixels):
+        with released(trainer.train.pixels, trainer.val.pixels), MemoryGuard(trainer, folder) as guard:
+            parts = replace(parts, config=guard.prepare(reporter, may_choose=state is None))
             if state is not None:
                 restore(trainer, state)
             elif config.max_minutes is not None:
@@ -182,7 +184,7 @@ def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
     augment, mix = Augment(config.augment, preprocess), Mix(config.augment, num_classes)
     loader = build_loader(train_pixels, augment, mix, config.batch_size, config.seed)
     torch.manual_seed(config.seed)
-    network = to_device(ConvNet(parts.spec, num_classes), device)
+    network = to_device(ConvNet(parts.spec, num_classes, checkpoint_stages=config.checkpoint_stages), device)
     trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
     trainer.compute_by(choose(config, device))
     trainer.unread = left_out(parts.splits.train, train_pixels) + left_out(parts.splits.val, val_pixels)

@@ -1,5 +1,7 @@
 """From a configuration and a data set to the values a training needs: recipe, spec, preprocessing."""
 
+from math import ceil
+
 import numpy as np
 from pydantic import ValidationError
 
@@ -54,6 +56,11 @@ def check(config: TrainConfig) -> None:
             "data.balance = 'weights' and optim.accumulate > 1 exclude each other: pieces of a batch differ "
             "in weight; take data.balance = 'sampling'"
         )
+
+
+def piece_size(config: TrainConfig) -> int:
+    """Return how many images are computed at once: a batch is cut into `optim.accumulate` pieces."""
+    return ceil(config.batch_size / config.optim.accumulate)
 
 
 def build_spec(config: TrainConfig) -> NetSpec:

@@ -1,0 +1,102 @@
+"""Gauges: how much memory of a device is free, is in use, and was in use at most."""
+
+import ctypes
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from effnet.data.memory import free_on_machine
+
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """What can be asked about a device's memory; all answers are bytes."""
+
+    free: Callable[[], int]
+    """What this process can still take, swap left out."""
+    used: Callable[[], int]
+    """What this process holds now."""
+    peak: Callable[[], int]
+    """What it held at most since `reset`."""
+    reset: Callable[[], object]
+    """Forget the peak, and give back what is only kept for later."""
+
+
+def gauge_of(device: torch.device) -> Gauge | None:
+    """Return the gauge of a device; None where there is none: Apple's GPUs, systems but Linux."""
+    if device.type == "cuda":
+        return _cuda_gauge(device)
+    return _cpu_gauge() if device.type == "cpu" and _can_measure_cpu() else None
+
+
+def _cuda_gauge(device: torch.device) -> Gauge:
+    def free() -> int:
+        torch.cuda.empty_cache()
+        return torch.cuda.mem_get_info(device)[0]
+
+    def reset() -> None:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+    return Gauge(
+        free,
+        lambda: torch.cuda.memory_allocated(device),
+        lambda: torch.cuda.max_memory_allocated(device),
+        reset,
+    )
+
+
+def _can_measure_cpu() -> bool:
+    """Tell whether the system lets a process read its own peak, and restart it."""
+    try:
+        _restart_peak()
+    except OSError:  # no such file, or a sandbox that forbids it
+        return False
+    return True
+
+
+def _restart_peak() -> None:
+    CLEAR_REFS.write_text("5", encoding="ascii")  # the peak is now what is in use: `man 5 proc`
+
+
+def _cpu_gauge() -> Gauge:
+    def reset() -> None:
+        trim()
+        _restart_peak()
+
+    return Gauge(free_on_cpu, lambda: status("VmRSS"), lambda: status("VmHWM"), reset)
+
+
+def trim() -> None:
+    """Give freed memory back to the system, where the C library can; elsewhere it stays with the process."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+
+
+def status(key: str) -> int:
+    """Return an entry of /proc/self/status in bytes; the file counts in kB."""
+    found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        raise KeyError(f"{STATUS} has no {key}")
+    return int(found[1]) * 1024
+
+
+def free_on_cpu() -> int:
+    """Return what this process can still take: the least that machine, container and ulimit leave."""
+    trim()
+    return min([free_on_machine(), *left_by_ulimit()])
+
+
+def left_by_ulimit() -> list[int]:
+    """Return what `ulimit -v` leaves, if it is set."""
+    import resource  # not on Windows
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return [] if limit == resource.RLIM_INFINITY else [max(0, limit - status("VmSize"))]
