@@ -49,10 +49,10 @@ def pids() -> list[int]:
     return [child.pid for child in active_children() if child.pid is not None]
 
 
-def run_script(after: str) -> "subprocess.Popen[str]":
-    code = SCRIPT + after
+def run_script(code: str, stderr: int | None = None) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
 
 
 def is_running(pid: int) -> bool:
@@ -107,6 +107,25 @@ def kill_one_at_work(streamed: Stream) -> None:
             list(streamed.batches(EVERY))
 
 
+def test_workers_that_cannot_be_started_are_an_error() -> None:
+    """Files may be open, but not as many as eight processes need to speak with their parent."""
+    code = (
+        "import os, resource\n"
+        "from test_workers import EVERY, digits\n"
+        "from effnet.data.stream import released\n"
+        "streamed = digits(8)\n"
+        "list(digits(0).batches(EVERY))\n"
+        "few = len(os.listdir('/proc/self/fd')) + 12\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (few, few))\n"
+        "with released(streamed):\n"
+        "    list(streamed.batches(EVERY))\n"
+    )
+    done = run_script(code, stderr=subprocess.PIPE)
+    errors = done.communicate(timeout=60)[1]
+    last = "effnet.errors.EffnetError: cannot start 8 workers: Too many open files; take fewer --data.workers"
+    assert errors.splitlines()[-1] == last
+
+
 def test_another_error_comes_through_and_ends_the_workers() -> None:
     """Also while the traceback, as in a notebook, still holds the pass that was going on."""
     with pytest.raises(RuntimeError, match=r"^something else$") as caught:
@@ -123,7 +142,7 @@ def fail_at_work(streamed: Stream) -> None:
 
 
 def test_a_program_that_forgets_its_stream_ends_all_the_same() -> None:
-    process = run_script("")
+    process = run_script(SCRIPT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert not any(is_running(int(pid)) for pid in out.split())
@@ -131,7 +150,7 @@ def test_a_program_that_forgets_its_stream_ends_all_the_same() -> None:
 
 @pytest.mark.slow
 def test_workers_notice_that_their_parent_was_killed() -> None:
-    process = run_script("sys.stdin.read()")
+    process = run_script(f"{SCRIPT}sys.stdin.read()")
     assert process.stdout is not None
     workers = [int(pid) for pid in process.stdout.readline().split()]
     assert all(map(is_running, workers))

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from effnet.errors import DataError, EffnetError
 MAX_WORKERS = 16
 CHUNKS_AHEAD = 2  # for each worker
 CHUNK_BYTES = 4 << 20
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SHARED_MEMORY = Path("/dev/shm")  # where images lie on their way; containers often have 64 MB
 
 Rows = NDArray[np.int64]
@@ -83,13 +85,8 @@ class Workers:
         self._pass += 1
         own = self._pass
         self._tasks.next = tasks
-        with handing_over(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # as asked for
-            # A fork of a process with threads is safe here: workers touch neither locks nor torch's threads.
-            warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
-            if self._loader is None:
-                self._loader = self._build()
-            self._running = iter(self._loader)
+        with handing_over():
+            self._running = self._start() if self._loader is None else iter(self._loader)
         while True:
             with handing_over():
                 decoded = next(self._running, None)
@@ -98,6 +95,23 @@ class Workers:
             yield decoded
             if own != self._pass:
                 raise RuntimeError("a pass over a stream cannot go on after another one has begun")
+
+    def _start(self) -> Any:
+        before = set(active_children())
+        with signals_held(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)  # as asked for
+            # A fork of a process with threads is safe here: workers touch neither locks nor torch's threads.
+            warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+            self._loader = self._build()
+            try:
+                return iter(self._loader)
+            except OSError as error:
+                for begun in set(active_children()) - before:  # torch leaves those behind
+                    begun.kill()
+                    begun.join()
+                raise EffnetError(
+                    f"cannot start {self.count} workers: {error.strerror}; take fewer --data.workers"
+                ) from error
 
     def _build(self) -> DataLoader[Decoded]:
         processes: dict[str, Any] = {}
@@ -122,9 +136,9 @@ class Workers:
 
     def release(self) -> None:
         """End the processes; the next task starts new ones."""
-        if self._loader is not None and self.count:
+        atexit.unregister(self.release)
+        if self._running is not None and self.count:
             self._running._shutdown_workers()  # what its destructor calls; here it must not wait for that
-            atexit.unregister(self.release)
         self._loader = self._running = None
 
 
@@ -152,8 +166,21 @@ def as_it_is(decoded: Any) -> Any:
 
 def leave_signals_to_parent(worker: int) -> None:
     """Ignore Ctrl-C and SIGTERM, which may be sent to all: the parent saves, then ends its workers."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hear signals only afterwards; processes begun meanwhile do not hear them before they ignore them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def num_workers(asked: int | None) -> int:
