@@ -1,0 +1,145 @@
+"""The benchmarks measure what they say, and write it down."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import loop_overhead
+import recording
+from effnet.spec import netspec
+from effnet.spec.families import B0_CIFAR
+from effnet.spec.scale import scale
+from effnet.training.reporter import EpochRecord, StepRecord
+
+ROOT = Path(__file__).parent.parent
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(loop_overhead, "perf_counter", clock)
+    return clock
+
+
+def step_record(step: int) -> StepRecord:
+    return StepRecord(0, 1, step, 1000, loss=1.0, top1=0.5, lr=0.1, images_per_second=1.0)
+
+
+def epoch_record() -> EpochRecord:
+    return EpochRecord(0, 9, 0.1, 1.0, 0.5, 1.0, 0.5, None, None, images_per_second=1.0, seconds=1.0)
+
+
+def referee(clock: Clock, rounds: int = 2) -> loop_overhead.Referee:
+    """The bare step takes ten steps a second, and the clock goes on."""
+
+    def bare(seconds: float) -> float:
+        clock.now += seconds
+        return 10.0
+
+    return loop_overhead.Referee(bare, rounds, seconds=2.0)
+
+
+def report(to: loop_overhead.Referee, clock: Clock, after: float, step: int) -> None:
+    clock.now += after
+    to.step(step_record(step))
+
+
+def test_loop_and_bare_step_take_turns_until_the_last_round(clock: Clock) -> None:
+    judge = referee(clock)
+    for number in range(5):
+        report(judge, clock, after=0.5, step=4 * number)
+    assert judge.pairs == [(8.0, 10.0)]
+    for number in range(5, 8):
+        report(judge, clock, after=0.5, step=4 * number)
+    with pytest.raises(loop_overhead.EnoughError):
+        report(judge, clock, after=0.5, step=4 * 8)
+    assert judge.pairs == [(8.0, 10.0)] * 2
+
+
+def test_time_between_two_epochs_is_not_the_loops(clock: Clock) -> None:
+    judge = referee(clock)
+    report(judge, clock, after=0.5, step=0)
+    report(judge, clock, after=1.0, step=9)
+    judge.epoch(epoch_record())
+    report(judge, clock, after=100.0, step=10)
+    report(judge, clock, after=1.0, step=19)
+    assert judge.pairs == [(9.0, 10.0)]
+
+
+def test_a_result_is_a_line_of_its_file(tmp_path: Path) -> None:
+    for value in (1, 2):
+        recording.append("speed", {"value": value, "network": "µ"}, tmp_path / "new")
+    lines = (tmp_path / "new" / "speed.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == [{"value": v, "network": "µ"} for v in (1, 2)]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a git checkout has a commit")
+def test_a_result_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/speed.py", "--fast"])
+    stamp = recording.stamp()
+    assert stamp["command"] == "python benchmarks/speed.py --fast"
+    head = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+    )
+    assert head.stdout.startswith(stamp["commit"].rstrip("+"))
+    assert recording.cpu_name()
+
+
+def results(script: str, *arguments: str, folder: Path) -> list[dict[str, Any]]:
+    """Run a benchmark and return the lines that it wrote."""
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / f"{script}.py"),
+        *arguments,
+        "--results",
+        str(folder),
+    ]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    path = folder / f"{script}.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@pytest.mark.slow
+def test_the_training_step_is_measured_beside_timms(tmp_path: Path) -> None:
+    spec = replace(scale(B0_CIFAR, -6), stages=B0_CIFAR.stages[:2], name="tiny")
+    netspec.save(spec, tmp_path / "tiny.json")
+    names = ["ours", "timm-channels_last"]
+    flags = ["--model", str(tmp_path / "tiny.json"), "--batch", "4", "--rounds", "2", "--seconds", "0.1"]
+    rows = results("train_step", *flags, "--only", *names, "--precision", "float32", folder=tmp_path)
+    assert [row["contender"] for row in rows] == names
+    for row in rows:
+        assert (row["network"], row["batch_size"], len(row["rounds"])) == ("tiny", 4, 2)
+        assert min(row["rounds"]) <= row["images_per_second"] <= max(row["rounds"])
+        assert row["matrix_gflops"]["product-float32"] * 1e9 > 6 * row["macs"] * max(row["rounds"])
+        assert row["images_in_10_minutes"][0] < 600 * row["images_per_second"]
+
+
+@pytest.mark.slow
+def test_the_loop_is_measured_beside_the_bare_step(tmp_path: Path) -> None:
+    flags = ["digits", "--rounds", "2", "--seconds", "0.5", "--resolution", "8"]
+    (row,) = results("loop_overhead", *flags, folder=tmp_path)
+    rates = row["images_per_second"]
+    assert len(row["ratios"]) == len(rates["loop"]) == 2
+    assert row["ratios"][0] == pytest.approx(rates["loop"][0] / rates["bare"][0], rel=1e-2)
+    assert min(row["ratios"]) > 0.3
+
+
+@pytest.mark.slow
+def test_without_a_record_nothing_is_written(tmp_path: Path) -> None:
+    flags = ["digits", "--rounds", "1", "--seconds", "0.1", "--resolution", "8", "--no-record"]
+    assert results("loop_overhead", *flags, folder=tmp_path) == []
