@@ -11,13 +11,13 @@ import argparse
 from typing import Any
 
 import torch
-from assembly import assemble, configure, describe, ready
-from recording import append, stamp
 
+from assembly import assemble, configure, describe, ready
 from effnet import config as configuration
 from effnet.data.datasets import open_dataset
 from effnet.spec import netspec
 from effnet.training.reporter import EpochRecord, StepRecord
+from recording import append, stamp
 
 
 def follow(record: StepRecord) -> None:
