@@ -1,5 +1,8 @@
 """The CPU kernels lose no NaN, and depend on no threads and no autocast."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -148,3 +151,23 @@ def test_going_backward_twice_adds_the_gradient_twice(build: Build) -> None:
     backward(y, grad)
     for twice, first in zip(gradients(layer), once, strict=True):
         assert_close(twice, first * 2, 1e-6)
+
+
+def test_running_out_of_memory_is_an_error_not_the_end_of_the_process() -> None:
+    code = (
+        "import resource, torch\n"
+        "from pathlib import Path\n"
+        "from effnet.network.native import ops\n"
+        "from native_layers import backward, compute, conv, images\n"
+        "layer, x = conv(8), images(1, 8, 1, 1_000_000).detach()\n"
+        "y = compute(layer, x)\n"
+        "grad = torch.ones_like(y)\n"
+        "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 64_000_000,) * 2)\n"
+        "backward(y, grad)\n"
+    )
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=here, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        "MemoryError: not enough memory for the buffers of the CPU kernel depthwise_weight"
+    )

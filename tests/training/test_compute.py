@@ -17,8 +17,7 @@ from effnet.network.native.build import NoKernelsError, cpu_features, load_kerne
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
 from effnet.training import state as states
-from effnet.training.compute import PLAIN, Compute, choose, use_kernels
-from effnet.training.run import announce_compute
+from effnet.training.compute import PLAIN, Compute, announce_compute, choose, use_kernels
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 SETTINGS: dict[str, Any] = {"epochs": 2, "resolution": 8, "batch_size": 128, "seed": 3, "phi": -8.0}
@@ -150,10 +149,10 @@ def test_a_resume_on_a_machine_without_a_compiler_says_that_the_bits_will_differ
     ) in listener.messages
 
 
-@pytest.mark.parametrize("info", [{"compute": "bfloat16 on cpu, own kernels"}, {}], ids=["same", "unknown"])
-def test_a_resume_on_the_same_machine_says_nothing_of_bits(info: dict[str, str]) -> None:
+@pytest.mark.parametrize("before", ["bfloat16 on cpu, own kernels", None], ids=["same", "unknown"])
+def test_a_resume_on_the_same_machine_says_nothing_of_bits(before: str | None) -> None:
     listener = Listener()
-    announce_compute(listener, Compute(dtype=torch.bfloat16, native=True), states.State(info, {}))
+    announce_compute(listener, Compute(dtype=torch.bfloat16, native=True), before)
     assert listener.messages == ["computing in bfloat16 on cpu, own kernels"]
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from effnet.config import TrainConfig
 from effnet.files import cache_folder
 from effnet.network.native.build import NoKernelsError, cpu_features, load_kernels
+from effnet.training.reporter import Reporter
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,19 @@ def choose(config: TrainConfig, device: torch.device) -> Compute:
     if device.type == "cpu" and config.native and not compiled:
         native, reason = _try_kernels()
     return Compute(device.type, _dtype(config, device, native), native, compiled, reason)
+
+
+def announce_compute(reporter: Reporter, compute: Compute, before: str | None) -> None:
+    """Say how it is computed, and warn if the state that it goes on from was computed otherwise.
+
+    `before` is what `words` said then; None if there is no state, or an older one.
+    """
+    reporter.message(f"computing in {compute.describe()}")
+    if before not in (None, compute.words()):
+        reporter.message(
+            f"warning: computed in {before} before, in {compute.words()} from here; "
+            f"the results will not be bit for bit those of a run that never stopped"
+        )
 
 
 def _try_kernels() -> tuple[bool, str]:

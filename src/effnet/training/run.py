@@ -25,7 +25,7 @@ from effnet.network.model import ConvNet
 from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 from effnet.training import state as states
-from effnet.training.compute import Compute, choose
+from effnet.training.compute import announce_compute, choose
 from effnet.training.duration import decode_seconds, limit
 from effnet.training.duration import describe as describe_limit
 from effnet.training.folder import MODEL_FILE, locked, run_folder
@@ -124,7 +124,7 @@ def run(
             states.remove(folder)  # `overwrite` was said, or there is none
         announce(reporter, parts, state)
         trainer = build_trainer(parts, reporter)
-        announce_compute(reporter, trainer.compute, state)
+        announce_compute(reporter, trainer.compute, None if state is None else state.info.get("compute"))
         with released(trainer.train.pixels, trainer.val.pixels), MemoryGuard(trainer, folder) as guard:
             parts = replace(parts, config=guard.prepare(reporter, may_choose=state is None))
             if state is not None:
@@ -159,18 +159,6 @@ def announce(reporter: Reporter, parts: Parts, state: State | None) -> None:
         reporter.message(
             f"warning: the last feature map has only {spec.feature_size}×{spec.feature_size} cells "
             f"(total stride {spec.total_stride}); for small images take a -cifar network"
-        )
-
-
-def announce_compute(reporter: Reporter, compute: Compute, state: State | None) -> None:
-    """Say how it is computed, and warn of another machine than the one that a state comes from."""
-    reporter.message(f"computing in {compute.describe()}")
-    now = compute.words()
-    before = now if state is None else state.info.get("compute", now)
-    if before != now:
-        reporter.message(
-            f"warning: computed in {before} before, in {now} from here; "
-            f"the results will not be bit for bit those of a run that never stopped"
         )
 
 

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <new>
+#include <omp.h>
 #include <vector>
 #ifdef __AVX512BF16__
 #include <immintrin.h>
@@ -144,30 +146,26 @@ template <typename T, int L, int K> struct Depthwise {
     static int64_t buffer(const Shape &s) { return (K + 1) * ((s.out_w + 3) * s.stride + K) * L; }
 
     static void convolve(const T *in, const float *weight, T *out, const Shape &s) {
-#pragma omp parallel
-        {
-            std::vector<float> rows(buffer(s));
-#pragma omp for
-            for (int64_t n = 0; n < s.n; ++n)
-                for (int64_t c = 0; c < s.c; c += L)
-                    convolve_image<T, L, K>(in + n * s.h * s.w * s.c + c, weight + c,
-                                            out + n * s.out_h * s.out_w * s.c + c, s, rows.data());
-        }
+        std::vector<float> rows(buffer(s) * omp_get_max_threads());
+#pragma omp parallel for
+        for (int64_t n = 0; n < s.n; ++n)
+            for (int64_t c = 0; c < s.c; c += L)
+                convolve_image<T, L, K>(in + n * s.h * s.w * s.c + c, weight + c,
+                                        out + n * s.out_h * s.out_w * s.c + c, s,
+                                        rows.data() + buffer(s) * omp_get_thread_num());
     }
 
     // `partial` is (pieces, K, K, C), zero.
     static void weight_gradient(const T *in, const T *grad, float *partial, const Shape &s, int64_t pieces) {
-#pragma omp parallel
-        {
-            std::vector<float> rows(buffer(s));
-#pragma omp for
-            for (int64_t piece = 0; piece < pieces; ++piece)
-                for (int64_t n = piece * s.n / pieces; n < (piece + 1) * s.n / pieces; ++n)
-                    for (int64_t c = 0; c < s.c; c += L)
-                        weight_gradient_image<T, L, K>(in + n * s.h * s.w * s.c + c,
-                                                       grad + n * s.out_h * s.out_w * s.c + c,
-                                                       partial + piece * K * K * s.c + c, s, rows.data());
-        }
+        std::vector<float> rows(buffer(s) * omp_get_max_threads());
+#pragma omp parallel for
+        for (int64_t piece = 0; piece < pieces; ++piece)
+            for (int64_t n = piece * s.n / pieces; n < (piece + 1) * s.n / pieces; ++n)
+                for (int64_t c = 0; c < s.c; c += L)
+                    weight_gradient_image<T, L, K>(in + n * s.h * s.w * s.c + c,
+                                                   grad + n * s.out_h * s.out_w * s.c + c,
+                                                   partial + piece * K * K * s.c + c, s,
+                                                   rows.data() + buffer(s) * omp_get_thread_num());
     }
 };
 
@@ -177,10 +175,8 @@ constexpr int64_t BLOCK = 64; // rows or pixels that are summed before their sum
 
 struct Rows {
     int64_t rows, channels;
-    int64_t pieces() const { // of about 65,536 values, which stay in a core's cache
-        const int64_t many = rows * channels / 65536;
-        return many < 1 ? 1 : many > rows ? rows : many;
-    }
+    // Of about 65,536 values, which stay in a core's cache, but of 48 rows at least: sums of fewer fill the memory.
+    int64_t pieces() const { return std::max<int64_t>(1, std::min(rows * channels / 65536, rows / 48)); }
     int64_t first(int64_t piece) const { return piece * rows / pieces(); }
 };
 
@@ -337,7 +333,7 @@ static void excite(const T *x, const float *gate, const float *offset, T *out, i
                                        load<L>(offset + n * channels + c));
 }
 
-// --- what Python calls: `half` says bfloat16, `silu` that the activation follows ---------------------------------
+// --- what Python calls: `half` says bfloat16, `silu` that the activation follows; 0 is success ------------------
 
 // Run CALL with T and L bound: bfloat16 or float, 16 channels a vector where they divide evenly, else 8.
 #define DISPATCH(half, channels, CALL)                                                                               \
@@ -349,52 +345,74 @@ static void excite(const T *x, const float *gate, const float *offset, T *out, i
 typedef const void *In;
 typedef void *Out;
 
+// Run what may allocate; return 1 if there is no memory for it.
+template <typename Run> static int guarded(Run run) {
+    try {
+        run();
+    } catch (const std::bad_alloc &) {
+        return 1;
+    }
+    return 0;
+}
+
 extern "C" {
 
-void depthwise(int half, In in, const float *weight, Out out, const Shape *s, int64_t kernel) {
-    if (kernel == 3) { DISPATCH(half, s->c, (Depthwise<T, L, 3>::convolve((const T *)in, weight, (T *)out, *s))) }
-    else { DISPATCH(half, s->c, (Depthwise<T, L, 5>::convolve((const T *)in, weight, (T *)out, *s))) }
+int depthwise(int half, In in, const float *weight, Out out, const Shape *s, int64_t kernel) {
+    return guarded([=] {
+        if (kernel == 3) { DISPATCH(half, s->c, (Depthwise<T, L, 3>::convolve((const T *)in, weight, (T *)out, *s))) }
+        else { DISPATCH(half, s->c, (Depthwise<T, L, 5>::convolve((const T *)in, weight, (T *)out, *s))) }
+    });
 }
 
-void depthwise_weight(int half, In in, In grad, float *partial, const Shape *s, int64_t kernel, int64_t pieces) {
-    if (kernel == 3) {
-        DISPATCH(half, s->c, (Depthwise<T, L, 3>::weight_gradient((const T *)in, (const T *)grad, partial, *s, pieces)))
-    } else {
-        DISPATCH(half, s->c, (Depthwise<T, L, 5>::weight_gradient((const T *)in, (const T *)grad, partial, *s, pieces)))
-    }
+int depthwise_weight(int half, In x, In grad, float *partial, const Shape *s, int64_t kernel, int64_t pieces) {
+    return guarded([=] {
+        if (kernel == 3) {
+            DISPATCH(half, s->c,
+                     (Depthwise<T, L, 3>::weight_gradient((const T *)x, (const T *)grad, partial, *s, pieces)))
+        } else {
+            DISPATCH(half, s->c,
+                     (Depthwise<T, L, 5>::weight_gradient((const T *)x, (const T *)grad, partial, *s, pieces)))
+        }
+    });
 }
 
-void norm_forward(int half, int silu, In x, const float *weight, const float *bias, double eps, double momentum,
-                  float *running_mean, float *running_var, Out y, float *stats_, int64_t rows, int64_t channels) {
-    const Rows s{rows, channels};
-    const Stats stats{stats_, stats_ + channels, stats_ + 2 * channels, stats_ + 3 * channels};
-    std::vector<float> partial(s.pieces() * 3 * channels);
-    DISPATCH(half, channels, (moments<T, L>((const T *)x, partial.data(), s)))
-    finish(partial.data(), s, weight, bias, eps, momentum, running_mean, running_var, stats);
-    if (silu) { DISPATCH(half, channels, (normalise<T, L, true>((const T *)x, stats, (T *)y, s))) }
-    else { DISPATCH(half, channels, (normalise<T, L, false>((const T *)x, stats, (T *)y, s))) }
+int norm_forward(int half, int silu, In x, const float *weight, const float *bias, double eps, double momentum,
+                 float *running_mean, float *running_var, Out y, float *stats_, int64_t rows, int64_t channels) {
+    return guarded([=] {
+        const Rows s{rows, channels};
+        const Stats stats{stats_, stats_ + channels, stats_ + 2 * channels, stats_ + 3 * channels};
+        std::vector<float> partial(s.pieces() * 3 * channels);
+        DISPATCH(half, channels, (moments<T, L>((const T *)x, partial.data(), s)))
+        finish(partial.data(), s, weight, bias, eps, momentum, running_mean, running_var, stats);
+        if (silu) { DISPATCH(half, channels, (normalise<T, L, true>((const T *)x, stats, (T *)y, s))) }
+        else { DISPATCH(half, channels, (normalise<T, L, false>((const T *)x, stats, (T *)y, s))) }
+    });
 }
 
-void norm_backward(int half, int silu, In x, In grad, float *stats_, Out grad_x, float *grad_weight, float *grad_bias,
-                   int64_t rows, int64_t channels) {
-    const Rows s{rows, channels};
-    const Stats stats{stats_, stats_ + channels, stats_ + 2 * channels, stats_ + 3 * channels};
-    if (silu) {
-        DISPATCH(half, channels, (norm_backward<T, L, true>((const T *)x, (const T *)grad, stats, (T *)grad_x,
-                                                            grad_weight, grad_bias, s)))
-    } else {
-        DISPATCH(half, channels, (norm_backward<T, L, false>((const T *)x, (const T *)grad, stats, (T *)grad_x,
-                                                             grad_weight, grad_bias, s)))
-    }
+int norm_backward(int half, int silu, In x, In grad, float *stats_, Out grad_x, float *grad_weight, float *grad_bias,
+                  int64_t rows, int64_t channels) {
+    return guarded([=] {
+        const Rows s{rows, channels};
+        const Stats stats{stats_, stats_ + channels, stats_ + 2 * channels, stats_ + 3 * channels};
+        if (silu) {
+            DISPATCH(half, channels, (norm_backward<T, L, true>((const T *)x, (const T *)grad, stats, (T *)grad_x,
+                                                                grad_weight, grad_bias, s)))
+        } else {
+            DISPATCH(half, channels, (norm_backward<T, L, false>((const T *)x, (const T *)grad, stats, (T *)grad_x,
+                                                                 grad_weight, grad_bias, s)))
+        }
+    });
 }
 
-void se_pool(int half, In x, In grad, float *sums, int64_t images, int64_t pixels, int64_t channels) {
+int se_pool(int half, In x, In grad, float *sums, int64_t images, int64_t pixels, int64_t channels) {
     DISPATCH(half, channels, (pool<T, L>((const T *)x, (const T *)grad, sums, images, pixels, channels)))
+    return 0;
 }
 
-void se_excite(int half, In x, const float *gate, const float *offset, Out out, int64_t images, int64_t pixels,
-               int64_t channels) {
+int se_excite(int half, In x, const float *gate, const float *offset, Out out, int64_t images, int64_t pixels,
+              int64_t channels) {
     DISPATCH(half, channels, (excite<T, L>((const T *)x, gate, offset, (T *)out, images, pixels, channels)))
+    return 0;
 }
 
 } // extern "C"

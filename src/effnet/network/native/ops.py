@@ -89,7 +89,7 @@ def _input_gradient(grad: Tensor, weight: Tensor, x: Tensor, stride: int, paddin
     result = torch.empty_like(x)
     shape = _shape(grad, x, size - 1 - padding, dilate=stride)
     kernel = flipped[:, 0].permute(1, 2, 0).float().contiguous()  # (k, k, C)
-    load_kernels().depthwise(_half(x), _at(grad), _at(kernel), _at(result), shape, ctypes.c_int64(size))
+    _call("depthwise", _half(x), _at(grad), _at(kernel), _at(result), shape, ctypes.c_int64(size))
     return result
 
 
@@ -98,7 +98,7 @@ def _weight_gradient(x: Tensor, grad: Tensor, weight: Tensor, stride: int, paddi
     partial = torch.zeros(pieces, size, size, x.shape[1])
     shape = _shape(x, grad, padding, stride=stride)
     sizes = map(ctypes.c_int64, (size, pieces))
-    load_kernels().depthwise_weight(_half(x), _at(x), _at(grad), _at(partial), shape, *sizes)
+    _call("depthwise_weight", _half(x), _at(x), _at(grad), _at(partial), shape, *sizes)
     return partial.sum(0).permute(2, 0, 1)[:, None].to(weight.dtype)
 
 
@@ -127,7 +127,7 @@ class _BatchNorm(torch.autograd.Function):
         y, stats = torch.empty_like(x), torch.empty(4, x.shape[1])
         numbers = (ctypes.c_double(norm.eps), ctypes.c_double(norm.momentum))
         ins = (_at(x), _at(weight), _at(bias), *numbers, _at(norm.running_mean), _at(norm.running_var))
-        load_kernels().norm_forward(_half(x), int(ctx.silu), *ins, _at(y), _at(stats), *_rows(x))
+        _call("norm_forward", _half(x), int(ctx.silu), *ins, _at(y), _at(stats), *_rows(x))
         ctx.save_for_backward(x, stats)
         return y
 
@@ -138,7 +138,7 @@ class _BatchNorm(torch.autograd.Function):
         grad = grad.contiguous(memory_format=torch.channels_last)
         grad_x, grad_weight, grad_bias = torch.empty_like(x), torch.empty(x.shape[1]), torch.empty(x.shape[1])
         outs = (_at(grad_x), _at(grad_weight), _at(grad_bias))
-        load_kernels().norm_backward(_half(x), int(ctx.silu), _at(x), _at(grad), _at(stats), *outs, *_rows(x))
+        _call("norm_backward", _half(x), int(ctx.silu), _at(x), _at(grad), _at(stats), *outs, *_rows(x))
         return grad_x, grad_weight, grad_bias, None
 
 
@@ -186,7 +186,7 @@ def _pool(x: Tensor, grad: Tensor | None = None) -> Tensor:
     n, c, h, w = x.shape
     sums = torch.empty(n, c)
     sizes = map(ctypes.c_int64, (n, h * w, c))
-    load_kernels().se_pool(_half(x), _at(x), None if grad is None else _at(grad), _at(sums), *sizes)
+    _call("se_pool", _half(x), _at(x), None if grad is None else _at(grad), _at(sums), *sizes)
     return sums
 
 
@@ -195,7 +195,7 @@ def _excite(x: Tensor, gate: Tensor, offset: Tensor) -> Tensor:
     n, c, h, w = x.shape
     result = torch.empty_like(x)
     sizes = map(ctypes.c_int64, (n, h * w, c))
-    load_kernels().se_excite(_half(x), _at(x), _at(gate), _at(offset), _at(result), *sizes)
+    _call("se_excite", _half(x), _at(x), _at(gate), _at(offset), _at(result), *sizes)
     return result
 
 
@@ -207,6 +207,17 @@ def _apply(function: type[torch.autograd.Function], *values: Any) -> Tensor:
 def _own_formats() -> torch.autocast:
     """Return a context in which torch computes in the formats of its arguments: the gates stay float."""
     return torch.autocast("cpu", enabled=False)
+
+
+def _call(name: str, *values: Any) -> None:
+    """Call a kernel.
+
+    Raises:
+        MemoryError: there is none left for its buffers.
+
+    """
+    if getattr(load_kernels(), name)(*values) != 0:
+        raise MemoryError(f"not enough memory for the buffers of the CPU kernel {name}")
 
 
 def _half(x: Tensor) -> int:
