@@ -30,7 +30,7 @@ class Augment:
         self.stages = (
             _cropping(config, preprocess.resolution),
             Stage(1, random_flip if config.flip else _leave),
-            Stage(0, lambda pixels, _: pixels.float() / 255.0),
+            Stage(0, lambda pixels, _: pixels.float().div_(255.0)),
             _policy(config, preprocess),
             Stage(0, lambda images, _: preprocess.normalise(images)),
             _erasing(config),
