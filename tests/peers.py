@@ -54,7 +54,12 @@ def timm_tf_net(name: str, **options: Any) -> nn.Module:
     return timm.create_model(f"tf_efficientnet_{name}", **options)
 
 
-TIMM_BLOCKS = {("mbconv", True): "ir", ("mbconv", False): "ds", ("fused-mbconv", True): "er"}
+TIMM_BLOCKS = {
+    ("mbconv", True): "ir",
+    ("mbconv", False): "ds",
+    ("fused-mbconv", True): "er",
+    ("fused-mbconv", False): "cn",
+}
 """timm's block by ours and whether it expands."""
 
 
@@ -66,7 +71,7 @@ def timm_net_of(spec: NetSpec, num_classes: int = IMAGENET_CLASSES) -> nn.Module
     rows = [
         f"{TIMM_BLOCKS[stage.block, stage.expand_ratio > 1]}"
         f"_r{stage.repeats}_k{stage.kernel_size}_s{stage.stride}_e{stage.expand_ratio}"
-        f"_c{stage.out_channels}_se{stage.se_ratio}"
+        f"_c{stage.out_channels}_se{stage.se_ratio}_skip"
         for stage in spec.stages
     ]
     net: nn.Module = EfficientNet(
