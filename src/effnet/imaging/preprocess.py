@@ -76,9 +76,8 @@ class Preprocess:
         width, height = image.size
         if min(width, height) == short_side:
             return image
-        factor = short_side / min(width, height)
-        size = (max(short_side, round(width * factor)), max(short_side, round(height * factor)))
-        return image.resize(size, _RESAMPLING[self.interpolation])
+        resized = [max(short_side, round(side * short_side / min(width, height))) for side in (width, height)]
+        return image.resize((resized[0], resized[1]), _RESAMPLING[self.interpolation])
 
     def normalise(self, values: Any) -> Any:
         """Normalise `values (…, C, H, W)`, floats from 0 to 1 in numpy or torch, into the network's input."""
