@@ -121,7 +121,7 @@ def test_workers_that_cannot_be_started_are_an_error() -> None:
         "    list(streamed.batches(EVERY))\n"
     )
     done = run_script(code, stderr=subprocess.PIPE)
-    errors = done.communicate(timeout=60)[1]
+    errors = done.communicate(timeout=120)[1]
     last = "effnet.errors.EffnetError: cannot start 8 workers: Too many open files; take fewer --data.workers"
     assert errors.splitlines()[-1] == last
 
@@ -143,7 +143,7 @@ def fail_at_work(streamed: Stream) -> None:
 
 def test_a_program_that_forgets_its_stream_ends_all_the_same() -> None:
     process = run_script(SCRIPT)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert not any(is_running(int(pid)) for pid in out.split())
 

@@ -91,7 +91,7 @@ def test_a_killed_run_is_resumed_at_once_to_the_same_bits(in_memory: Path, tmp_p
 def test_a_signal_to_all_processes_saves_and_ends_them(in_memory: Path, tmp_path: Path) -> None:
     process = start(tmp_path)
     os.killpg(process.pid, signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors
     assert errors.splitlines()[-1].startswith("effnet: stopped by SIGTERM after step")
     with pytest.raises(ProcessLookupError):  # no process of the group is left
