@@ -15,6 +15,8 @@ from effnet.cli.train import peek
         "--overwrite DATA",
         "--json DATA --out elsewhere",
         "--augment.no-flip DATA",
+        "--auto-batch DATA",
+        "--no-native DATA",
         "--phi -3 DATA",
         "DATA --input.mean .5 .5 .5 --input.std .2 .2 .2",
         "--input.mean .5 .5 .5 --epochs 3 DATA",

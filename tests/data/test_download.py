@@ -11,7 +11,7 @@ import pytest
 from loopback import Served, serve
 
 from effnet.data import download
-from effnet.data.download import cache_folder, fetch, ignore
+from effnet.data.download import downloads_folder, fetch, ignore
 from effnet.errors import DataError, UsageError
 
 CONTENT = np.random.default_rng(0).bytes(1_000_000)
@@ -237,4 +237,4 @@ def test_the_cache_folder_follows_the_environment(
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert cache_folder() == folder
+    assert downloads_folder() == folder

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from effnet.network.blocks import SqueezeExcite
 from effnet.network.native import ops
-from effnet.network.native.build import NoKernelsError, load_kernels
 from effnet.spec.families import B0
 
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2**-6}
@@ -19,17 +18,6 @@ is rounded two or three times."""
 
 Grad = Callable[[Tensor], Tensor]
 Build = Callable[[int], nn.Module]
-
-
-def _have_kernels() -> bool:
-    try:
-        load_kernels()
-    except NoKernelsError:
-        return False
-    return True
-
-
-needs_kernels = pytest.mark.skipif(not _have_kernels(), reason="no C++ compiler")
 
 
 def conv(channels: int, kernel: int = 3, stride: int = 1, padding: int | None = None) -> nn.Module:

@@ -9,8 +9,9 @@ from subprocess import PIPE
 
 import pytest
 import torch
-from native_layers import backward, compute, images, inner, needs_kernels, norm
+from native_layers import backward, compute, images, inner, norm
 
+from compiler import needs_kernels
 from effnet.network.native import build
 from effnet.network.native.build import NoKernelsError, find_compiler, load_kernels
 

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from native_layers import assert_close, gradients, needs_kernels
+from native_layers import assert_close, gradients
 from native_networks import TINY, assert_same_statistics, images, kernels_in, pair, step
 from torch.optim.swa_utils import AveragedModel
+
+from compiler import needs_kernels
 
 pytestmark = needs_kernels
 

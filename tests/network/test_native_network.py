@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from native_layers import TOLERANCE, assert_close, backward, gradients, needs_kernels
+from native_layers import TOLERANCE, assert_close, backward, gradients
 from native_networks import LABELS, TINY, assert_same_statistics, images, kernels_in, pair, step
 from torch import nn
 from torch.nn import functional as F
 
+from compiler import needs_kernels
 from effnet.spec.netspec import NetSpec
 
 pytestmark = needs_kernels

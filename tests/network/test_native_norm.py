@@ -5,10 +5,11 @@ from typing import cast
 
 import pytest
 import torch
-from native_layers import assert_close, backward, compute, images, inner, needs_kernels, norm
+from native_layers import assert_close, backward, compute, images, inner, norm
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from compiler import needs_kernels
 from effnet.network.blocks import ConvNorm
 from effnet.network.native import ops
 from effnet.spec.families import B0

@@ -14,10 +14,10 @@ from native_layers import (
     every_dtype,
     every_layer,
     images,
-    needs_kernels,
 )
 from torch import Tensor
 
+from compiler import needs_kernels
 from effnet.network.native import ops
 
 pytestmark = needs_kernels

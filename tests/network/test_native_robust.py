@@ -19,10 +19,11 @@ from native_layers import (
     gradients,
     images,
     inner,
-    needs_kernels,
     random_grad,
 )
 from torch import Tensor
+
+from compiler import needs_kernels
 
 pytestmark = needs_kernels
 

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 import torch
 from tiny_training import fit, tiny, trainer
+from whole_runs import Listener, StopError
 
 import effnet
+from compiler import needs_kernels
 from effnet.device import to_device
 from effnet.network.model import ConvNet
 from effnet.network.native import ops
-from effnet.network.native.build import NoKernelsError, cpu_features, load_kernels
+from effnet.network.native.build import cpu_features, load_kernels
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
 from effnet.training import state as states
@@ -27,46 +29,12 @@ INDUCTOR_WARNS = pytest.mark.filterwarnings(
 )
 
 
-def have_kernels() -> bool:
-    try:
-        load_kernels()
-    except NoKernelsError:
-        return False
-    return True
-
-
-needs_kernels = pytest.mark.skipif(not have_kernels(), reason="no C++ compiler")
-
-
 @pytest.fixture
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CXX", "/nonexistent")
     load_kernels.cache_clear()
     yield
     load_kernels.cache_clear()
-
-
-class Listener:
-    """A reporter that keeps the messages, and ends the run after some epochs."""
-
-    def __init__(self, epochs: int = 1000) -> None:
-        self.epochs = epochs
-        self.messages: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-    def downloading(self, done: int, total: int | None) -> None: ...
-    def reading(self, split: str, done: int, total: int) -> None: ...
-    def step(self, record: object) -> None: ...
-
-    def epoch(self, record: Any) -> None:
-        if record.epoch + 1 > self.epochs:
-            raise StopError
-
-
-class StopError(Exception):
-    """Raised by a reporter to end a run in the middle."""
 
 
 @needs_kernels

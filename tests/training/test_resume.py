@@ -1,6 +1,5 @@
 """Stopping and going on: nothing is lost, and the bits are those of a run that never stopped."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from whole_runs import Listener, StopError, assert_same_run, records
 
 import effnet
 from effnet.cli.main import main
@@ -18,13 +18,12 @@ from effnet.config import TrainConfig
 from effnet.data.datasets import open_dataset, open_digits
 from effnet.data.splits import split
 from effnet.errors import DataError, EffnetError, UsageError
-from effnet.modelfile import load as load_model
 from effnet.training import state as states
 from effnet.training.folder import locked
+from effnet.training.reporter import EpochRecord, Silent, StepRecord
 
 SETTINGS: dict[str, Any] = {"epochs": 3, "resolution": 8, "batch_size": 32, "seed": 3}
 FLAGS = ["--epochs", "3", "--resolution", "8", "--batch-size", "32", "--seed", "3"]
-TIMING = ("seconds", "images_per_second")
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +31,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
     effnet.train("digits", out=folder, **SETTINGS)
     return folder
-
-
-def records(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in TIMING} for line in lines]
-
-
-def assert_same_run(folder: Path, other: Path) -> None:
-    header, arrays = load_model(folder / "model.safetensors")
-    other_header, other_arrays = load_model(other / "model.safetensors")
-    assert all((arrays[name] == other_arrays[name]).all() for name in other_arrays)
-    assert header.metrics["test"] == other_header.metrics["test"]
-    assert header.metrics["val"] == other_header.metrics["val"]
-    assert records(folder) == records(other)
 
 
 def start(folder: Path, *flags: str) -> subprocess.Popen[str]:
@@ -73,38 +58,18 @@ def test_a_killed_run_ends_in_the_same_bits(delay: float, undisturbed: Path, tmp
     assert not states.exists(tmp_path)
 
 
-class StopError(Exception):
-    """Raised by a reporter to end a run in the middle."""
-
-
-class StopAfter:
-    """A reporter that ends the run after some epochs, as a notebook's stop button would."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-
-    def message(self, text: str) -> None: ...
-    def downloading(self, done: int, total: int | None) -> None: ...
-    def reading(self, split: str, done: int, total: int) -> None: ...
-    def step(self, record: object) -> None: ...
-
-    def epoch(self, record: Any) -> None:
-        if record.epoch + 1 > self.epochs:
-            raise StopError
-
-
 @pytest.fixture
 def unfinished(tmp_path: Path) -> Path:
     """A run that was broken off in its third epoch, after the states of the first two were saved."""
     folder = tmp_path / "unfinished"
     with pytest.raises(StopError):
-        effnet.train("digits", out=folder, reporter=StopAfter(2), **SETTINGS)
+        effnet.train("digits", out=folder, reporter=Listener(epochs=2), **SETTINGS)
     return folder
 
 
 def test_resuming_twice_ends_in_the_same_bits(unfinished: Path, undisturbed: Path) -> None:
     with pytest.raises(StopError):
-        effnet.resume(unfinished, reporter=StopAfter(2))
+        effnet.resume(unfinished, reporter=Listener(epochs=2))
     effnet.resume(unfinished)
     assert_same_run(unfinished, undisturbed)
 
@@ -114,7 +79,7 @@ def test_every_optimizer_resumes_exactly(name: str, tmp_path: Path) -> None:
     settings = SETTINGS | {"epochs": 2, "phi": -8.0, "optim": {"name": name, "lr": 0.001}}
     effnet.train("digits", out=tmp_path / "whole", **settings)
     with pytest.raises(StopError):
-        effnet.train("digits", out=tmp_path / "halves", reporter=StopAfter(1), **settings)
+        effnet.train("digits", out=tmp_path / "halves", reporter=Listener(epochs=1), **settings)
     effnet.resume(tmp_path / "halves")
     assert_same_run(tmp_path / "halves", tmp_path / "whole")
 
@@ -124,7 +89,7 @@ def test_mixed_and_augmented_batches_resume_exactly(tmp_path: Path) -> None:
     settings = SETTINGS | {"epochs": 2, "phi": -8.0, "augment": everything}
     effnet.train("digits", out=tmp_path / "whole", **settings)
     with pytest.raises(StopError):
-        effnet.train("digits", out=tmp_path / "halves", reporter=StopAfter(1), **settings)
+        effnet.train("digits", out=tmp_path / "halves", reporter=Listener(epochs=1), **settings)
     effnet.resume(tmp_path / "halves")
     assert_same_run(tmp_path / "halves", tmp_path / "whole")
 
@@ -193,7 +158,7 @@ def unfinished_on_files(tmp_path: Path) -> Path:
         samples.read(name).save(path)
     settings = SETTINGS | {"phi": -8.0, "epochs": 2}
     with pytest.raises(StopError):
-        effnet.train(tmp_path / "data", out=tmp_path / "run", reporter=StopAfter(1), **settings)
+        effnet.train(tmp_path / "data", out=tmp_path / "run", reporter=Listener(epochs=1), **settings)
     return tmp_path / "run"
 
 
@@ -226,7 +191,7 @@ def test_a_training_under_a_limit_of_time_resumes_exactly_while_it_suffices(
     tmp_path: Path, undisturbed: Path
 ) -> None:
     with pytest.raises(StopError):
-        effnet.train("digits", out=tmp_path, reporter=StopAfter(2), max_minutes=5.0, **SETTINGS)
+        effnet.train("digits", out=tmp_path, reporter=Listener(epochs=2), max_minutes=5.0, **SETTINGS)
     assert 0.0 < states.load(tmp_path)[0].info["seconds_left"] < 300.0
     effnet.resume(tmp_path)
     assert_same_run(tmp_path, undisturbed)
@@ -266,22 +231,31 @@ def test_a_full_disk_keeps_the_last_good_state(unfinished: Path) -> None:
     assert states.load(unfinished)[0].info == state.info
 
 
-class StopAtStep:
-    """A reporter that sends a signal to this process when the training reaches a step."""
+class SendsSignal(Silent):
+    """A reporter that sends a signal to this process, once."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.sent = False
 
-    def message(self, text: str) -> None: ...
-    def downloading(self, done: int, total: int | None) -> None: ...
-    def reading(self, split: str, done: int, total: int) -> None: ...
-    def epoch(self, record: object) -> None: ...
-
-    def step(self, record: Any) -> None:
+    def send(self) -> None:
         if not self.sent:
             self.sent = True
             signal.raise_signal(self.number)
+
+
+class AtStep(SendsSignal):
+    """Sends the signal when the training reaches a step."""
+
+    def step(self, record: StepRecord) -> None:
+        self.send()
+
+
+class AtEpoch(SendsSignal):
+    """Sends the signal when the first epoch is reported."""
+
+    def epoch(self, record: EpochRecord) -> None:
+        self.send()
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
@@ -293,15 +267,6 @@ def test_a_signal_after_the_last_step_loses_no_validation(epochs: int, tmp_path:
         effnet.train("digits", out=tmp_path / "cut", reporter=AtEpoch(signal.SIGTERM), **settings)
     effnet.resume(tmp_path / "cut")
     assert_same_run(tmp_path / "cut", tmp_path / "whole")
-
-
-class AtEpoch(StopAtStep):
-    """Sends the signal when the first epoch is reported."""
-
-    def step(self, record: object) -> None: ...
-
-    def epoch(self, record: object) -> None:
-        super().step(record)
 
 
 def test_a_training_cut_by_its_deadline_can_be_resumed(tmp_path: Path) -> None:
@@ -327,6 +292,6 @@ def test_an_unfinished_run_over_a_finished_one_is_called_unfinished(tmp_path: Pa
     settings = SETTINGS | {"epochs": 2, "phi": -8.0}
     effnet.train("digits", out=tmp_path, **settings)
     with pytest.raises(StopError):
-        effnet.train("digits", out=tmp_path, overwrite=True, reporter=StopAfter(1), **settings)
+        effnet.train("digits", out=tmp_path, overwrite=True, reporter=Listener(epochs=1), **settings)
     with pytest.raises(UsageError, match="holds an unfinished training"):
         effnet.train("digits", out=tmp_path, **settings)

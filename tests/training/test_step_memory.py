@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_training import same, tiny, trainer
+from whole_runs import Listener
 
 import effnet
 from effnet.errors import EffnetError
@@ -17,14 +18,6 @@ from effnet.training.reporter import Silent
 
 GAUGE = gauge_of(torch.device("cpu"))
 pytestmark = pytest.mark.skipif(GAUGE is None, reason="this system does not let a process read its peak")
-
-
-class Listener(Silent):
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.heard.append(text)
 
 
 def with_free(num_bytes: float) -> Gauge:
@@ -79,7 +72,7 @@ def test_auto_batch_cuts_a_batch_until_it_fits(hungry: Trainer, need: Need) -> N
     pieces = choose(Probe(hungry, with_free(free), need), listener)
     assert pieces >= 3
     assert need.of(-(-64 // pieces)) <= 0.9 * free
-    assert f"{pieces} pieces" in listener.heard[0]
+    assert f"{pieces} pieces" in listener.messages[0]
 
 
 def test_auto_batch_leaves_a_batch_whole_that_fits(hungry: Trainer, need: Need) -> None:
@@ -99,7 +92,7 @@ def test_a_step_that_cannot_fit_is_refused_before_the_start(hungry: Trainer, nee
 def test_a_step_that_takes_little_needs_no_words(hungry: Trainer, need: Need) -> None:
     listener = Listener()
     forecast(Probe(hungry, with_free(1000 * need.of(64)), need), listener)
-    assert not listener.heard
+    assert not listener.messages
 
 
 def test_running_out_names_step_batch_and_pieces(hungry: Trainer, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Training on a stream: the bits are those of images in memory, also after a kill and a resume."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,33 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from whole_runs import Listener, assert_same_run
 
 import effnet
 from effnet.data.datasets import open_digits
 from effnet.errors import DataError
-from effnet.modelfile import load as load_model
 from effnet.training import state as states
 
 SETTINGS: dict[str, Any] = {"epochs": 2, "resolution": 8, "batch_size": 128, "seed": 3, "phi": -8.0}
 STREAM = {"storage": "stream", "workers": 2}
 FLAGS = ["--epochs", "2", "--resolution", "8", "--batch-size", "128", "--seed", "3", "--phi", "-8"]
 STREAM_FLAGS = ["--data.storage", "stream", "--data.workers", "2", "--save-minutes", "0.0001"]
-TIMING = ("seconds", "images_per_second")
-
-
-class Listener:
-    """A reporter that keeps the lines and breaks off when told to."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def message(self, text: str) -> None:
-        self.lines.append(text)
-
-    def downloading(self, done: int, total: int | None) -> None: ...
-    def reading(self, split: str, done: int, total: int) -> None: ...
-    def step(self, record: object) -> None: ...
-    def epoch(self, record: object) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +27,6 @@ def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("in_memory")
     effnet.train("digits", out=folder, **SETTINGS)
     return folder
-
-
-def records(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in TIMING} for line in lines]
-
-
-def assert_same_bits(folder: Path, other: Path) -> None:
-    header, arrays = load_model(folder / "model.safetensors")
-    other_header, other_arrays = load_model(other / "model.safetensors")
-    assert all((arrays[name] == other_arrays[name]).all() for name in other_arrays)
-    assert header.metrics["test"] == other_header.metrics["test"]
-    assert records(folder) == records(other)
 
 
 def start(folder: Path) -> "subprocess.Popen[str]":
@@ -74,8 +44,8 @@ def start(folder: Path) -> "subprocess.Popen[str]":
 def test_a_stream_trains_to_the_bits_of_images_in_memory(in_memory: Path, tmp_path: Path) -> None:
     listener = Listener()
     effnet.train("digits", out=tmp_path, reporter=listener, data=STREAM, **SETTINGS)
-    assert "1,295 images: streaming them from 2 workers" in listener.lines
-    assert_same_bits(tmp_path, in_memory)
+    assert "1,295 images: streaming them from 2 workers" in listener.messages
+    assert_same_run(tmp_path, in_memory)
 
 
 def test_a_killed_run_is_resumed_at_once_to_the_same_bits(in_memory: Path, tmp_path: Path) -> None:
@@ -85,7 +55,7 @@ def test_a_killed_run_is_resumed_at_once_to_the_same_bits(in_memory: Path, tmp_p
     process.wait()
     effnet.resume(tmp_path)
     process.communicate()
-    assert_same_bits(tmp_path, in_memory)
+    assert_same_run(tmp_path, in_memory)
 
 
 def test_a_signal_to_all_processes_saves_and_ends_them(in_memory: Path, tmp_path: Path) -> None:
@@ -97,7 +67,7 @@ def test_a_signal_to_all_processes_saves_and_ends_them(in_memory: Path, tmp_path
     with pytest.raises(ProcessLookupError):  # no process of the group is left
         os.killpg(process.pid, 0)
     effnet.resume(tmp_path)
-    assert_same_bits(tmp_path, in_memory)
+    assert_same_run(tmp_path, in_memory)
 
 
 @pytest.fixture
@@ -124,7 +94,7 @@ def test_broken_images_in_a_stream_are_named_once_and_never_end_a_run(folder: Pa
     listener = Listener()
     data = STREAM | {"max_broken": 0.5}
     result = effnet.train(root, out=tmp_path / "run", reporter=listener, data=data, **SETTINGS)
-    skipped = sorted(line for line in listener.lines if line.startswith("skipped"))
+    skipped = sorted(line for line in listener.messages if line.startswith("skipped"))
     assert skipped == sorted(f"skipped: {victim}: empty file" for victim in victims)
     assert result.evaluation.broken == (f"{victims[1]}: empty file",)
     assert result.evaluation.num_images == 39
