@@ -13,7 +13,6 @@ from effnet.recipe import read_recipe
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Share = Annotated[float, Field(gt=0.0, lt=0.9)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 Alpha = Annotated[float, Field(ge=0.0, le=100.0)]

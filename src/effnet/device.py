@@ -74,8 +74,15 @@ def kept_memory(device: torch.device) -> Iterator[None]:
         yield
     finally:
         _set_malloc(malloc, _USUAL)
-        malloc.malloc_trim(0)
+        trim()
         _keeper.release()
+
+
+def trim() -> None:
+    """Give freed memory back to the system, where the C library can; elsewhere it stays with the process."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
 
 
 def _set_malloc(malloc: ctypes.CDLL, values: dict[int, int]) -> None:

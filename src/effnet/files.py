@@ -47,19 +47,22 @@ def write_bytes(path: Path, write: Callable[[Path], None], *, keep: Path | None 
             temporary.unlink(missing_ok=True)
 
 
-def cache_folder() -> Path:
-    """Return where what can be made again is kept: `$EFFNET_CACHE`, or `effnet` in the user's cache.
+def cache_folder(variable: str = "EFFNET_CACHE") -> Path:
+    """Return where what can be made or fetched again is kept: `effnet` in the user's cache.
+
+    Args:
+        variable: name of the environment variable that names another folder.
 
     Raises:
         EffnetError: it lies in a home folder, and there is none, as in some containers.
 
     """
-    given = os.environ.get("EFFNET_CACHE")
+    given = os.environ.get(variable)
     folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "effnet"
     try:
         return folder.expanduser()
     except RuntimeError:
-        raise EffnetError(f"there is no home folder for {folder}; set $EFFNET_CACHE to a folder") from None
+        raise EffnetError(f"there is no home folder for {folder}; set ${variable} to a folder") from None
 
 
 def write_text(path: Path, text: str) -> None:

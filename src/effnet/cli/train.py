@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
 from effnet.cli.results import print_caution, print_evaluation
 from effnet.config import TrainConfig, load_recipe
+from effnet.config import to_dict as config_dict
 from effnet.data.datasets import needs_download, open_dataset
 from effnet.errors import UsageError
 from effnet.training.folder import run_folder
@@ -21,12 +23,6 @@ from effnet.training.run import run as run_training
 from effnet.training.setup import default_recipe
 
 LISTS = ("--input.mean", "--input.std")  # flags that take several values
-
-SWITCHES = (
-    "--overwrite", "--json", "--no-", "--auto-batch", "--checkpoint-stages", "--native",
-    "--augment.flip", "--augment.no-flip",
-)  # fmt: skip
-"""Flags that take no value, or how they begin."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,24 @@ def takes(flag: str, arg: str) -> bool:
     """Tell whether an argument is a value of the flag before it; there may be none."""
     if flag in LISTS:
         return is_number(arg)
-    return flag.startswith("--") and "=" not in flag and not flag.startswith(SWITCHES)
+    return flag.startswith("--") and "=" not in flag and flag.replace("_", "-") not in switches()
+
+
+@cache
+def switches() -> frozenset[str]:
+    """Return the flags that take no value: those of yes or no, and their opposites."""
+    config = config_dict(TrainConfig())
+    groups = {name: values for name, values in config.items() if isinstance(values, dict)}
+    flags = {"--": {**config, **vars(TrainForm())}} | {
+        f"--{name}.": values for name, values in groups.items()
+    }
+    yes_or_no = [
+        (group, name.replace("_", "-"))
+        for group, values in flags.items()
+        for name, value in values.items()
+        if isinstance(value, bool)
+    ]
+    return frozenset(f"{group}{no}{name}" for group, name in yes_or_no for no in ("", "no-"))
 
 
 def is_number(text: str) -> bool:

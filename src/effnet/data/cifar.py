@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from effnet.data.download import OnProgress, cache_folder, fetch
+from effnet.data.download import OnProgress, downloads_folder, fetch
 from effnet.errors import DataError
 
 SITE = "https://www.cs.toronto.edu/~kriz"
@@ -50,7 +50,7 @@ class Archive:
     @property
     def path(self) -> Path:
         """Where the archive is kept."""
-        return cache_folder() / self.file
+        return downloads_folder() / self.file
 
     @property
     def url(self) -> str:

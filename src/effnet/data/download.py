@@ -1,7 +1,6 @@
 """Bring a file from the web: resumed where it broke off, and used only when its MD5 is right."""
 
 import hashlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from http.client import HTTPException, HTTPResponse
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, OpenerDirector, ProxyHandler, Request, build_opener
 
 from effnet.errors import DataError, UsageError
+from effnet.files import cache_folder
 
 OnProgress = Callable[[int, int | None], None]
 """Told how many bytes are there, of how many (None while the server has not said)."""
@@ -29,11 +29,9 @@ def ignore(done: int, total: int | None) -> None:
     """Follow no progress."""
 
 
-def cache_folder() -> Path:
+def downloads_folder() -> Path:
     """Return where downloads are kept: `$EFFNET_DATA`, else `effnet` in `$XDG_CACHE_HOME` or `~/.cache`."""
-    given = os.environ.get("EFFNET_DATA")
-    folder = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "effnet"
-    return folder.expanduser().absolute()
+    return cache_folder("EFFNET_DATA").absolute()
 
 
 def fetch(url: str, path: Path, md5: str, on_progress: OnProgress = ignore) -> None:

@@ -59,6 +59,11 @@ def silent(text: str) -> None:
     """Drop a message."""
 
 
+def skipped(problem: str) -> str:
+    """Return the line that names an image that cannot be read; `problem` is its name and the reason."""
+    return f"skipped: {problem}"
+
+
 @dataclass(frozen=True)
 class Reading:
     """How images come within reach of the device, and who hears of it."""

@@ -9,7 +9,7 @@ import PIL
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
 from effnet.data.memory import free_memory
-from effnet.data.pixels import PixelFormat, PixelSource, Reading, read_pixels
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, read_pixels, skipped
 from effnet.data.stream import Stream
 from effnet.data.workers import num_workers
 from effnet.errors import DataError
@@ -40,7 +40,7 @@ def open_pixels(samples: Samples, form: PixelFormat, reading: Reading) -> PixelS
     cache = open_cache(samples, form, reading.say)
     pixels = read_pixels(samples, form, max_broken=config.max_broken, on_read=reading.on_read, cache=cache)
     for problem in pixels.broken:
-        reading.say(f"skipped: {problem}")
+        reading.say(skipped(problem))
     return pixels.to(reading.device)
 
 

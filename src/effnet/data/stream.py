@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effnet.data.datasets import Samples
-from effnet.data.pixels import PixelFormat, PixelSource, Reading, Stored, check_broken
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, Stored, check_broken, skipped
 from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, death, images_per_task, num_workers
 from effnet.errors import DataError
 
@@ -131,7 +131,7 @@ class Stream:
         """Say once that an image cannot be read; too many are an error."""
         if row not in self._problems:
             self._problems[row] = problem
-            self.reading.say(f"skipped: {problem}")
+            self.reading.say(skipped(problem))
             check_broken(self.broken, len(self), self.reading.config.max_broken)
 
 

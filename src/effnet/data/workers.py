@@ -25,7 +25,7 @@ from effnet.errors import DataError, EffnetError
 MAX_WORKERS = 16
 CHUNKS_AHEAD = 2  # for each worker
 CHUNK_BYTES = 4 << 20
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # that a training hears itself: it saves, then ends its workers
 SHARED_MEMORY = Path("/dev/shm")  # where images lie on their way; containers often have 64 MB
 
 Rows = NDArray[np.int64]

@@ -138,30 +138,52 @@ class DropPath(nn.Module):
         return f"rate={self.rate:g}"
 
 
-class MBConv(nn.Module):
+def gates(spec: NetSpec, stage: Stage, in_channels: int, channels: int) -> nn.Module:
+    """Build squeeze-and-excitation on `channels` of a block, or nothing where the stage has none."""
+    if not stage.se_ratio:
+        return nn.Identity()
+    return SqueezeExcite(spec, channels, squeeze_channels(in_channels, stage.se_ratio))
+
+
+class Bottleneck(nn.Module):
+    """What all blocks share: the branch is added to the input where their shapes are the same."""
+
+    def __init__(self, stage: Stage, in_channels: int, *, stride: int, drop_path: float) -> None:
+        super().__init__()
+        self.residual = stride == 1 and in_channels == stage.out_channels
+        self.drop_path = DropPath(drop_path if self.residual else 0.0)
+
+    def branch(self, x: Tensor) -> Tensor:
+        """Compute what the block adds."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map `(N, C, H, W)` to `(N, K, ceil(H / stride), ceil(W / stride))`."""
+        y = self.branch(x)
+        return x + self.drop_path(y) if self.residual else y
+
+
+class MBConv(Bottleneck):
     """Mobile inverted bottleneck (Sandler et al. 2018) with squeeze-and-excitation: paper Table 1."""
 
     def __init__(
         self, spec: NetSpec, stage: Stage, in_channels: int, *, stride: int, drop_path: float
     ) -> None:
-        super().__init__()
+        super().__init__(stage, in_channels, stride=stride, drop_path=drop_path)
         middle = in_channels * stage.expand_ratio
         expands = stage.expand_ratio != 1
-        squeezed = squeeze_channels(in_channels, stage.se_ratio)
         self.expand = ConvNorm(spec, (in_channels, middle)) if expands else nn.Identity()
         self.depthwise = ConvNorm(spec, (middle, middle), kernel=(stage.kernel_size, stride), groups=middle)
-        self.se = SqueezeExcite(spec, middle, squeezed) if stage.se_ratio else nn.Identity()
+        self.se = gates(spec, stage, in_channels, middle)
         self.project = ConvNorm(spec, (middle, stage.out_channels), activate=False)
-        self.residual = stride == 1 and in_channels == stage.out_channels
-        self.drop_path = DropPath(drop_path if self.residual else 0.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(N, C, H, W)` to `(N, K, ceil(H / stride), ceil(W / stride))`."""
+    def branch(self, x: Tensor) -> Tensor:
+        """Expand, convolve each channel, gate, project."""
         y: Tensor = self.project(self.se(self.depthwise(self.expand(x))))
-        return x + self.drop_path(y) if self.residual else y
+        return y
 
 
-class FusedMBConv(nn.Module):
+class FusedMBConv(Bottleneck):
     """Inverted bottleneck with one dense convolution for expansion and depthwise (Tan & Le 2021, Figure 2).
 
     More multiply-adds, and faster in early stages: dense convolutions run near the ceiling, depthwise
@@ -171,22 +193,19 @@ class FusedMBConv(nn.Module):
     def __init__(
         self, spec: NetSpec, stage: Stage, in_channels: int, *, stride: int, drop_path: float
     ) -> None:
-        super().__init__()
+        super().__init__(stage, in_channels, stride=stride, drop_path=drop_path)
         expands = stage.expand_ratio != 1
         middle = in_channels * stage.expand_ratio if expands else stage.out_channels
-        squeezed = squeeze_channels(in_channels, stage.se_ratio)
         self.fused = ConvNorm(spec, (in_channels, middle), kernel=(stage.kernel_size, stride))
-        self.se = SqueezeExcite(spec, middle, squeezed) if stage.se_ratio else nn.Identity()
+        self.se = gates(spec, stage, in_channels, middle)
         self.project = (
             ConvNorm(spec, (middle, stage.out_channels), activate=False) if expands else nn.Identity()
         )
-        self.residual = stride == 1 and in_channels == stage.out_channels
-        self.drop_path = DropPath(drop_path if self.residual else 0.0)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map `(N, C, H, W)` to `(N, K, ceil(H / stride), ceil(W / stride))`."""
+    def branch(self, x: Tensor) -> Tensor:
+        """Expand by a dense convolution, gate, project."""
         y: Tensor = self.project(self.se(self.fused(x)))
-        return x + self.drop_path(y) if self.residual else y
+        return y
 
 
 BLOCKS: dict[str, type[MBConv] | type[FusedMBConv]] = {"mbconv": MBConv, "fused-mbconv": FusedMBConv}

@@ -107,10 +107,7 @@ def _mbconv(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, in
     if stage.expand_ratio != 1:
         yield Layer(row, in_channels, middle, 1, 1, size, True)
     yield Layer(row, middle, middle, stage.kernel_size, middle, out_size, True)
-    if stage.se_ratio:
-        squeezed = squeeze_channels(in_channels, stage.se_ratio)
-        yield Layer(row, middle, squeezed, 1, 1, 1, False)
-        yield Layer(row, squeezed, middle, 1, 1, 1, False)
+    yield from _gates(row, stage, in_channels, middle)
     yield Layer(row, middle, stage.out_channels, 1, 1, out_size, True)
 
 
@@ -121,12 +118,17 @@ def _fused_mbconv(row: int, stage: Stage, in_channels: int, size_stride: tuple[i
     expands = stage.expand_ratio != 1
     middle = in_channels * stage.expand_ratio if expands else stage.out_channels
     yield Layer(row, in_channels, middle, stage.kernel_size, 1, out_size, True)
-    if stage.se_ratio:
-        squeezed = squeeze_channels(in_channels, stage.se_ratio)
-        yield Layer(row, middle, squeezed, 1, 1, 1, False)
-        yield Layer(row, squeezed, middle, 1, 1, 1, False)
+    yield from _gates(row, stage, in_channels, middle)
     if expands:
         yield Layer(row, middle, stage.out_channels, 1, 1, out_size, True)
+
+
+def _gates(row: int, stage: Stage, in_channels: int, channels: int) -> Iterator[Layer]:
+    """Layers of squeeze-and-excitation on `channels`, if the stage has it; they see the pooled image."""
+    if stage.se_ratio:
+        squeezed = squeeze_channels(in_channels, stage.se_ratio)
+        yield Layer(row, channels, squeezed, 1, 1, 1, False)
+        yield Layer(row, squeezed, channels, 1, 1, 1, False)
 
 
 BLOCKS = {"mbconv": _mbconv, "fused-mbconv": _fused_mbconv}

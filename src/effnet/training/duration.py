@@ -1,6 +1,5 @@
 """Fitting a training into a time: how many steps it allows, measured here and now."""
 
-from copy import deepcopy
 from itertools import count, islice
 from math import floor
 from time import perf_counter
@@ -10,7 +9,7 @@ import numpy as np
 from effnet.data.datasets import Samples
 from effnet.data.pixels import PixelFormat, decode_into, ignore
 from effnet.evaluation.metrics import predict_logits
-from effnet.training.loop import Trainer
+from effnet.training.loop import Trainer, rehearsal
 from effnet.training.optim import Horizon
 
 MEASURE_SHARE = 0.02  # of the time, for measuring
@@ -67,9 +66,7 @@ def describe(horizon: Horizon, minutes: float) -> str:
 
 def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
     """Return the seconds of a training step and of evaluating one image, measured on a copy."""
-    probe = Trainer(deepcopy(trainer.network), trainer.train, trainer.val, trainer.config)
-    probe.compute_by(trainer.compute)
-    probe.network.train()
+    probe = rehearsal(trainer, trainer.config, trainer.compute)
     batches = (batch for epoch in count() for batch in trainer.train.epoch(epoch))
     for _ in range(WARM_STEPS):
         probe.update(next(batches), TINY_LR)

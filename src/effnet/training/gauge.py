@@ -1,6 +1,5 @@
 """Gauges: how much memory of a device is free, is in use, and was in use at most."""
 
-import ctypes
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 import torch
 
 from effnet.data.memory import free_on_machine
+from effnet.device import trim
 
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -71,13 +71,6 @@ def _cpu_gauge() -> Gauge:
         _restart_peak()
 
     return Gauge(free_on_cpu, lambda: status("VmRSS"), lambda: status("VmHWM"), reset)
-
-
-def trim() -> None:
-    """Give freed memory back to the system, where the C library can; elsewhere it stays with the process."""
-    library = ctypes.CDLL(None)
-    if hasattr(library, "malloc_trim"):
-        library.malloc_trim(0)
 
 
 def status(key: str) -> int:

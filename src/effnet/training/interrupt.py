@@ -7,12 +7,11 @@ from time import perf_counter
 from types import FrameType, TracebackType
 from typing import Any
 
+from effnet.data.workers import SIGNALS
 from effnet.errors import EffnetError
 from effnet.training import state
 from effnet.training.loop import Trainer
 from effnet.training.snapshot import capture
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class InterruptedTrainingError(EffnetError):

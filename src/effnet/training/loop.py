@@ -1,6 +1,7 @@
 """The training loop, in one sitting: one `for` over epochs, one over batches."""
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil, sqrt
 from time import perf_counter
@@ -215,6 +216,14 @@ class Trainer:
         if self.best is None or top1 >= self.highest - standard_error(self.highest, len(labels)):
             self.best = Best(copy_weights(network), epoch, averaged, top1, loss)
         return top1, loss
+
+
+def rehearsal(trainer: Trainer, config: TrainConfig, compute: Compute) -> Trainer:
+    """Return a trainer with a copy of the network, to try steps on: the one that was given stays as it is."""
+    copy = Trainer(deepcopy(trainer.network), trainer.train, trainer.val, config)
+    copy.compute_by(compute)
+    copy.network.train()
+    return copy
 
 
 def standard_error(share: float, count: int) -> float:

@@ -1,6 +1,5 @@
 """The memory that a training step takes, measured by real steps on copies of a trainer."""
 
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, floor
@@ -9,7 +8,7 @@ from torch import nn
 
 from effnet.training.duration import TINY_LR
 from effnet.training.gauge import Gauge
-from effnet.training.loop import Trainer
+from effnet.training.loop import Trainer, rehearsal
 
 RESERVE = 0.1  # of what is free, for other programs and for what no measurement foresees
 NEGLIGIBLE = 0.05  # of what is free: a step that takes less needs no words
@@ -134,10 +133,7 @@ def copied(trainer: Trainer, pieces: int) -> Trainer:
     It is not compiled: that takes minutes for each size of a piece, and saves memory if it does anything.
     """
     config = replace(trainer.config, optim=replace(trainer.config.optim, accumulate=pieces))
-    copy = Trainer(deepcopy(trainer.network), trainer.train, trainer.val, config)
-    copy.compute_by(replace(trainer.compute, compiled=False))
-    copy.network.train()
-    return copy
+    return rehearsal(trainer, config, replace(trainer.compute, compiled=False))
 
 
 def num_bytes(trainer: Trainer) -> int:

@@ -13,7 +13,7 @@ from effnet.data.augment import Augment
 from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import LOADERS, EvalLoader
 from effnet.data.mixing import Mix
-from effnet.data.pixels import PixelFormat, PixelSource, Reading
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, skipped
 from effnet.data.splits import Splits, absent_classes, split
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
@@ -228,7 +228,7 @@ def finish(trainer: Trainer, parts: Parts, folder: Path, reporter: Reporter, sta
     network = ConvNet(parts.spec, len(parts.dataset.class_names))
     network.load_state_dict(best.weights)
     classifier = Classifier(header, network, parts.device)
-    named = {f"skipped: {problem}" for problem in trainer.val.pixels.broken}  # it may be the part tested
+    named = set(map(skipped, trainer.val.pixels.broken))  # it may be the part tested
     evaluation = classifier.evaluate(
         parts.dataset, say=lambda text: None if text in named else reporter.message(text)
     )
