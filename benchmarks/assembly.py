@@ -12,14 +12,13 @@ from effnet.cli.train import TrainForm
 from effnet.config import TrainConfig, load_recipe
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.loaders import Batch
-from effnet.data.splits import split
-from effnet.device import environment, pick_device
+from effnet.device import environment
 from effnet.errors import UsageError
 from effnet.spec.cost import cost
 from effnet.training.loop import Trainer
+from effnet.training.parts import Parts, build_trainer
 from effnet.training.reporter import Silent
-from effnet.training.run import Parts, build_trainer
-from effnet.training.setup import build_preprocess, build_spec, check
+from effnet.training.setup import build_spec
 from recording import cpu_name
 from timing import Step
 
@@ -39,14 +38,6 @@ def configure(recipe: str, flags: Sequence[str]) -> TrainConfig:
     if form != TrainForm(config=form.config):
         raise UsageError("only settings of a training can be given, such as --model and --phi")
     return form.config
-
-
-def assemble(dataset: DataSet, config: TrainConfig) -> Parts:
-    """Make the values that a training is made of."""
-    check(config)
-    spec = build_spec(config)
-    preprocess, splits = build_preprocess(config, spec), split(dataset, config.data, config.seed)
-    return Parts(dataset, config, spec, preprocess, splits, pick_device(config.device))
 
 
 def ready(parts: Parts) -> Trainer:

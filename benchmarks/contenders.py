@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from assembly import LR, NUM_CLASSES, assemble, bare_step, configure, noise, ready
+from assembly import LR, NUM_CLASSES, bare_step, configure, noise, ready
 from contest import RECIPE, SIDE
 from effnet.config import override
 from effnet.data.loaders import Batch
 from effnet.errors import UsageError
-from effnet.training.run import Parts
+from effnet.training.parts import Parts, assemble
 from peers import timm_net_of
 from timing import Step
 

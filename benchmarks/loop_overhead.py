@@ -95,10 +95,11 @@ def measure(arguments: argparse.Namespace, flags: Sequence[str]) -> dict[str, An
     """Measure; return the row to record."""
     import torch
 
-    from assembly import assemble, bare_step, configure, describe, ready
+    from assembly import bare_step, configure, describe, ready
     from effnet.data.datasets import open_dataset
     from effnet.device import kept_memory
-    from effnet.training.run import fit
+    from effnet.training.fitting import Job, loop
+    from effnet.training.parts import assemble
     from effnet.training.setup import default_recipe
     from timing import steps_per_second
 
@@ -110,7 +111,7 @@ def measure(arguments: argparse.Namespace, flags: Sequence[str]) -> dict[str, An
     bare = partial(steps_per_second, bare_step(trainer, next(trainer.train.epoch(0))))
     referee = Referee(bare, arguments.rounds, arguments.seconds)
     with tempfile.TemporaryDirectory() as folder, kept_memory(parts.device), suppress(EnoughError):
-        fit(trainer, parts, Path(folder), referee, perf_counter())
+        loop(trainer, Job(parts, Path(folder), referee, perf_counter(), num_test=0))
     loop_rates, bare_rates = (
         [speed * trainer.train.batch_size for speed in side] for side in zip(*referee.pairs, strict=True)
     )

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
-from assembly import assemble, configure, describe, ready
+from assembly import configure, describe, ready
 from effnet import config as configuration
 from effnet.data.datasets import open_dataset
 from effnet.spec import netspec
+from effnet.training.parts import assemble
 from effnet.training.reporter import EpochRecord, StepRecord
 from recording import append, stamp
 

@@ -70,10 +70,11 @@ def describe(terms: Terms) -> Row:
     import torch
 
     import assembly
+    from effnet.training.parts import assemble
 
     torch.set_num_threads(terms.threads or torch.get_num_threads())
     config = assembly.configure(RECIPE, terms.flags)
-    about = assembly.describe(assembly.assemble(assembly.noise(config), config))
+    about = assembly.describe(assemble(assembly.noise(config), config))
     return {**recording.stamp(), **about, "same_memory": terms.same_memory, "timm": version("timm")}
 
 

@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from effnet.errors import UsageError, bad_value, key_of, unknown_name
 from effnet.recipe import read_recipe
+from effnet.spec.scale import Coefficients
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -165,6 +166,7 @@ class TrainConfig:
     input: InputConfig = field(default_factory=InputConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
+    coefficients: Coefficients = field(default_factory=Coefficients)
 
 
 _ADAPTER = TypeAdapter(TrainConfig)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass
 
 from effnet.errors import UsageError
@@ -18,7 +18,7 @@ MAX_PHI = 12.0
 Coefficient = Annotated[float, Field(ge=1.0, le=4.0, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Coefficients:
     """How one unit of φ is shared out: depth × alpha, width × beta, resolution × gamma.
 
@@ -26,8 +26,11 @@ class Coefficients:
     """
 
     alpha: Coefficient = 1.2
+    """Depth factor per unit of phi, at least 1."""
     beta: Coefficient = 1.1
+    """Width factor per unit of phi, at least 1."""
     gamma: Coefficient = 1.15
+    """Resolution factor per unit of phi, at least 1."""
 
     @property
     def cost_factor(self) -> float:

@@ -35,6 +35,8 @@ class Best:
     """Whether these are the moving average or the raw weights."""
     val_top1: float
     val_loss: float
+    correct: Tensor
+    """Which validation images they answer rightly, `(N,)` bool, in the order of the part."""
 
 
 class Trainer:
@@ -214,7 +216,8 @@ class Trainer:
         top1, loss = top1_and_loss(logits, labels)
         self.highest = max(self.highest, top1)
         if self.best is None or top1 >= self.highest - standard_error(self.highest, len(labels)):
-            self.best = Best(copy_weights(network), epoch, averaged, top1, loss)
+            correct = logits.argmax(1) == labels
+            self.best = Best(copy_weights(network), epoch, averaged, top1, loss, correct)
         return top1, loss
 
 

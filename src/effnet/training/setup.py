@@ -65,7 +65,7 @@ def piece_size(config: TrainConfig) -> int:
 
 def build_spec(config: TrainConfig) -> NetSpec:
     """Build the network's spec: look up, scale by φ, then replace what the configuration sets."""
-    scaled = scale(get_spec(config.model), config.phi)
+    scaled = scale(get_spec(config.model), config.phi, config.coefficients)
     optional = ("resolution", "dropout", "drop_path", "bn_momentum")
     changes = {name: value for name in optional if (value := getattr(config, name)) is not None}
     return get_spec(scaled, in_channels=config.input.channels, **changes)

@@ -27,6 +27,7 @@ def capture(trainer: Trainer, about: Mapping[str, Any]) -> State:
         tensors |= prefixed("average", trainer.average.state_dict())
     if trainer.best is not None:
         tensors |= prefixed("best", trainer.best.weights)
+        tensors["correct"] = trainer.best.correct
     for index, memory in trainer.optimizer.state_dict()["state"].items():
         tensors |= prefixed(f"optimizer.{index}", memory)
     if trainer.meter.losses:
@@ -71,7 +72,8 @@ def restore(trainer: Trainer, state: State) -> None:
     trainer.highest = info["highest"]
     trainer.records = [EpochRecord(**record) for record in info["records"]]
     if info["best"] is not None:
-        trainer.best = Best(weights=tensors_of("best", arrays), **info["best"])
+        correct = torch.from_numpy(arrays["correct"].copy())
+        trainer.best = Best(weights=tensors_of("best", arrays), correct=correct, **info["best"])
     if "meter.losses" in arrays:
         device = next(trainer.network.parameters()).device
         meter = {name: tensor.to(device) for name, tensor in tensors_of("meter", arrays).items()}
@@ -94,7 +96,7 @@ def check_same_images(now: Sequence[str], before: Sequence[str]) -> None:
 
 def describe_best(best: Best) -> dict[str, Any]:
     """Return what is known of the best weights, as JSON values."""
-    return {name: value for name, value in vars(best).items() if name != "weights"}
+    return {name: value for name, value in vars(best).items() if name not in ("weights", "correct")}
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

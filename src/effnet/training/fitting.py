@@ -1,0 +1,83 @@
+"""From parts to a trained network: read, fit into memory and time, loop. No test image is read."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+
+from effnet import config as configuration
+from effnet.data.pixels import PixelFormat
+from effnet.data.stream import released
+from effnet.spec import netspec
+from effnet.training.compute import announce_compute
+from effnet.training.duration import decode_seconds, limit
+from effnet.training.duration import describe as describe_limit
+from effnet.training.forecast import Forecast
+from effnet.training.interrupt import Checkpointer, Interrupts
+from effnet.training.loop import Trainer
+from effnet.training.memory import MemoryGuard
+from effnet.training.parts import Parts, announce, build_trainer
+from effnet.training.record import MetricsLog
+from effnet.training.reporter import EpochRecord, Reporter
+from effnet.training.snapshot import restore
+from effnet.training.state import State
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training to do: of what, where, and who is told."""
+
+    parts: Parts
+    folder: Path
+    reporter: Reporter
+    started: float
+    """Moment, by `perf_counter`, at which it began, less the time before a resume."""
+    num_test: int
+    """Images that will be tested after it, within `max_minutes`."""
+
+
+def fit(job: Job, state: State | None) -> Trainer:
+    """Train to the end, from the start or from a state; the trainer holds the best weights and the records.
+
+    Raises:
+        InterruptedTrainingError: stopped by a signal; the state is saved.
+
+    """
+    parts, reporter = job.parts, job.reporter
+    announce(reporter, parts)
+    if state is not None:
+        reporter.message(f"going on after step {state.info['step']}")
+    trainer = build_trainer(parts, reporter)
+    announce_compute(reporter, trainer.compute, None if state is None else state.info.get("compute"))
+    with released(trainer.train.pixels, trainer.val.pixels), MemoryGuard(trainer, job.folder) as guard:
+        config = guard.prepare(reporter, may_choose=state is None)
+        if state is not None:
+            restore(trainer, state)
+        elif config.max_minutes is not None:
+            read_seconds = decode_seconds(parts.splits.val, PixelFormat(parts.preprocess, parts.spec.resolution))
+            limit(trainer, job.started, config.max_minutes, num_test=job.num_test, read_seconds=read_seconds)
+            reporter.message(describe_limit(trainer.horizon, config.max_minutes))
+        loop(trainer, replace(job, parts=replace(parts, config=config)))
+    return trainer
+
+
+def loop(trainer: Trainer, job: Job) -> None:
+    """Run the loop, saving states."""
+    parts, reporter = job.parts, job.reporter
+    about = {
+        "config": configuration.to_dict(parts.config),
+        "source": parts.dataset.source,
+        "fingerprint": parts.dataset.fingerprint(),
+        "spec": netspec.to_dict(parts.spec),
+    }
+    log = MetricsLog(job.folder, trainer.records)
+
+    def on_epoch(record: EpochRecord) -> None:
+        log.append(record)
+        reporter.epoch(record)
+
+    with Interrupts() as interrupts:
+        checkpointer = Checkpointer(
+            trainer, job.folder, interrupts, lambda: {**about, "seconds": perf_counter() - job.started}
+        )
+        trainer.fit(Forecast(reporter).step, on_epoch, checkpoint=checkpointer)
+        checkpointer.heed()

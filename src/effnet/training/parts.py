@@ -1,0 +1,104 @@
+"""The values that a training is made of, and a trainer built from them."""
+
+from dataclasses import dataclass
+
+import torch
+
+from effnet.config import TrainConfig
+from effnet.data.augment import Augment
+from effnet.data.datasets import DataSet, Samples
+from effnet.data.loaders import LOADERS, EvalLoader
+from effnet.data.mixing import Mix
+from effnet.data.pixels import PixelFormat, PixelSource, Reading
+from effnet.data.splits import Splits, absent_classes, split
+from effnet.data.storage import open_pixels
+from effnet.device import pick_device, to_device
+from effnet.errors import some
+from effnet.imaging.preprocess import Preprocess
+from effnet.network.model import ConvNet
+from effnet.spec.netspec import NetSpec
+from effnet.training.compute import choose
+from effnet.training.loop import Trainer
+from effnet.training.reporter import Reporter
+from effnet.training.setup import build_preprocess, build_spec, check
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The values that a training is made of."""
+
+    dataset: DataSet
+    config: TrainConfig
+    spec: NetSpec
+    preprocess: Preprocess
+    splits: Splits
+    device: torch.device
+
+
+def assemble(dataset: DataSet, config: TrainConfig, spec: NetSpec | None = None) -> Parts:
+    """Derive all values from the configuration; a resumed training brings its network with it.
+
+    Raises:
+        UsageError: settings that exclude each other, or an unknown network.
+        DataError: the images cannot be split.
+
+    """
+    check(config)
+    spec = build_spec(config) if spec is None else spec
+    preprocess, splits = build_preprocess(config, spec), split(dataset, config.data, config.seed)
+    return Parts(dataset, config, spec, preprocess, splits, pick_device(config.device))
+
+
+def announce(reporter: Reporter, parts: Parts) -> None:
+    """Say what is about to happen, and warn where experience says it will disappoint."""
+    spec, splits, dataset = parts.spec, parts.splits, parts.dataset
+    test = f"{len(splits.test):,} to test" if splits.test else "no test part"
+    reporter.message(
+        f"{dataset.name}: {len(dataset.class_names)} classes, {len(splits.train):,} images to train on, "
+        f"{len(splits.val):,} to choose by, {test}"
+    )
+    reporter.message(
+        f"network {spec.name} at {spec.resolution}×{spec.resolution} pixels on {parts.device.type}"
+    )
+    for part, names in absent_classes(splits, dataset.class_names).items():
+        reporter.message(f"warning: {part} has no images of {some(names)}: how well they do will not be seen")
+    if spec.feature_size < 3 and spec.total_stride > 8:
+        reporter.message(
+            f"warning: the last feature map has only {spec.feature_size}×{spec.feature_size} cells "
+            f"(total stride {spec.total_stride}); for small images take a -cifar network"
+        )
+
+
+def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
+    """Read the images and build the network."""
+    config, preprocess, device = parts.config, parts.preprocess, parts.device
+    train_pixels = read(parts.splits.train, "train", parts, reporter)
+    val_pixels = read(parts.splits.val, "val", parts, reporter)
+    build_loader = LOADERS[config.data.balance]
+    num_classes = len(parts.dataset.class_names)
+    augment, mix = Augment(config.augment, preprocess), Mix(config.augment, num_classes)
+    loader = build_loader(train_pixels, augment, mix, config.batch_size, config.seed)
+    torch.manual_seed(config.seed)
+    network = to_device(ConvNet(parts.spec, num_classes, checkpoint_stages=config.checkpoint_stages), device)
+    trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
+    trainer.compute_by(choose(config, device))
+    trainer.unread = left_out(parts.splits.train, train_pixels) + left_out(parts.splits.val, val_pixels)
+    return trainer
+
+
+def left_out(samples: Samples, pixels: PixelSource) -> tuple[str, ...]:
+    """Return the names of the images that could not be read; in a stream they show themselves later."""
+    return tuple(sorted(set(samples.names) - set(pixels.names)))
+
+
+def read(samples: Samples, part: str, parts: Parts, reporter: Reporter) -> PixelSource:
+    """Bring a part of the data within reach; training images keep the border that random crops need."""
+    preprocess = parts.preprocess
+    side = preprocess.resized_short_side if part == "train" else preprocess.resolution
+    reading = Reading(
+        parts.config.data,
+        parts.device,
+        on_read=lambda done, total: reporter.reading(part, done, total),
+        say=reporter.message,
+    )
+    return open_pixels(samples, PixelFormat(preprocess, side), reading)
