@@ -2,7 +2,8 @@
 
 import pytest
 
-from effnet.cli.train import peek
+from effnet.cli.settings import peek
+from effnet.cli.train import TrainForm
 
 
 @pytest.mark.parametrize(
@@ -27,18 +28,18 @@ from effnet.cli.train import peek
     ],
 )
 def test_data_is_found_among_flags_and_their_values(line: str) -> None:
-    assert peek(line.split())[0] == "DATA"
+    assert peek(TrainForm, line.split())[0] == "DATA"
 
 
 @pytest.mark.parametrize("line", ["", "--epochs 3", "--json", "--input.mean .5 .5 .5", "--out elsewhere"])
 def test_values_of_flags_are_no_data(line: str) -> None:
-    assert peek(line.split())[0] is None
+    assert peek(TrainForm, line.split())[0] is None
 
 
 @pytest.mark.parametrize("line", ["DATA --recipe mine.toml", "--recipe=mine.toml DATA", "--recipe mine.toml"])
 def test_the_recipe_is_found(line: str) -> None:
-    assert peek(line.split())[1] == "mine.toml"
+    assert peek(TrainForm, line.split())[1] == "mine.toml"
 
 
 def test_without_a_recipe_there_is_none() -> None:
-    assert peek(["DATA", "--epochs", "3"])[1] is None
+    assert peek(TrainForm, ["DATA", "--epochs", "3"])[1] is None

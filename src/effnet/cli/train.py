@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -12,17 +11,13 @@ from effnet.cli.output import console, print_json
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
 from effnet.cli.results import print_caution, print_evaluation
-from effnet.config import TrainConfig, load_recipe
-from effnet.config import to_dict as config_dict
-from effnet.data.datasets import needs_download, open_dataset
+from effnet.cli.settings import with_recipe
+from effnet.config import TrainConfig
 from effnet.errors import UsageError
 from effnet.training.folder import run_folder
 from effnet.training.results import TrainResult
 from effnet.training.run import resume
 from effnet.training.run import run as run_training
-from effnet.training.setup import default_recipe
-
-LISTS = ("--input.mean", "--input.std")  # flags that take several values
 
 
 @dataclass(frozen=True)
@@ -53,17 +48,7 @@ def run(args: Sequence[str]) -> None:
     if any(arg.partition("=")[0] == "--resume" for arg in args):
         resume_run(args)
         return
-    data, recipe = peek(args)
-    if data is not None and needs_download(data):
-        parse(TrainForm, "train", args)  # help and wrong flags come before many megabytes
-    with TerminalReporter(quiet="--json" in args) as reporter:
-        dataset = open_dataset(data, on_download=reporter.downloading) if data is not None else None
-    if recipe is None and dataset is not None:
-        recipe = default_recipe(dataset)
-    defaults = load_recipe(recipe) if recipe else TrainConfig()
-    form = parse(TrainForm, "train", args, TrainForm(config=defaults))
-    if dataset is None:
-        raise UsageError("missing DATA (see effnet train --help)")
+    form, dataset, recipe = with_recipe(TrainForm, "train", args)
     folder = run_folder(dataset, form.out, form.overwrite)
     with TerminalReporter(quiet=form.json) as reporter:
         reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {folder}")
@@ -92,56 +77,6 @@ def show_result(result: TrainResult, as_json: bool) -> None:
         print_json(result.to_dict())
     else:
         print_summary(result)
-
-
-def peek(args: Sequence[str]) -> tuple[str | None, str | None]:
-    """Find DATA and --recipe before the flags can be parsed, since they decide the flags' defaults."""
-    positional, recipe, flag = None, None, ""
-    for arg in args:
-        if arg.startswith("--recipe="):
-            recipe = arg.removeprefix("--recipe=")
-        elif flag == "--recipe":
-            recipe = arg
-        elif positional is None and not arg.startswith("-") and not takes(flag, arg):
-            positional = arg
-        if arg.startswith("--"):
-            flag = arg
-        elif flag not in LISTS:
-            flag = ""
-    return positional, recipe
-
-
-def takes(flag: str, arg: str) -> bool:
-    """Tell whether an argument is a value of the flag before it; there may be none."""
-    if flag in LISTS:
-        return is_number(arg)
-    return flag.startswith("--") and "=" not in flag and flag.replace("_", "-") not in switches()
-
-
-@cache
-def switches() -> frozenset[str]:
-    """Return the flags that take no value: those of yes or no, and their opposites."""
-    config = config_dict(TrainConfig())
-    groups = {name: values for name, values in config.items() if isinstance(values, dict)}
-    flags = {"--": {**config, **vars(TrainForm())}} | {
-        f"--{name}.": values for name, values in groups.items()
-    }
-    yes_or_no = [
-        (group, name.replace("_", "-"))
-        for group, values in flags.items()
-        for name, value in values.items()
-        if isinstance(value, bool)
-    ]
-    return frozenset(f"{group}{no}{name}" for group, name in yes_or_no for no in ("", "no-"))
-
-
-def is_number(text: str) -> bool:
-    """Tell whether a text is a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def print_summary(result: TrainResult) -> None:

@@ -1,14 +1,10 @@
 """The report of an evaluation: one HTML page that needs nothing else, and its pictures."""
 
-from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from effnet.data.datasets import DataSet, open_dataset
 from effnet.device import environment
@@ -18,15 +14,15 @@ from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
 from effnet.evaluation.mistakes import Mistake, confident_mistakes, frequent_confusions, weak_classes
+from effnet.evaluation.page import Picture, machine, picture, write_page
 from effnet.evaluation.record import read_record
-from effnet.files import write_bytes, write_text
+from effnet.files import write_bytes
 from effnet.spec.cost import cost
 
 REPORT_FILE = "report.html"
 MAX_MISTAKES = 12
 MAX_CONFUSIONS = 12
 THUMBNAIL_SIDE = 320  # pixels; smaller images are embedded as they are
-PIXELATED_SIDE = 100  # up to this side pixels are shown as squares, not smeared
 
 
 def write_report(
@@ -65,40 +61,8 @@ def write_report(
         "mistakes": _draw_mistakes(evaluation, dataset, path.parent),
         "facts": _facts(classifier, command),
     }
-    page = _templates().get_template(REPORT_FILE).render(content)
-    write_text(path, page.encode(errors="replace").decode())  # names of files need not be Unicode
+    write_page(path, REPORT_FILE, content)
     return path
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A PNG file, to be embedded."""
-
-    path: Path
-    width: int
-    height: int
-
-    @property
-    def uri(self) -> str:
-        """The file as a data URI."""
-        return f"data:image/png;base64,{b64encode(self.path.read_bytes()).decode()}"
-
-    @property
-    def is_tiny(self) -> bool:
-        """Whether single pixels should be seen."""
-        return max(self.width, self.height) <= PIXELATED_SIDE
-
-
-def _templates() -> jinja2.Environment:
-    templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("effnet.evaluation"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["percent"] = lambda share, digits=1: f"{share:.{digits}%}"
-    return templates
 
 
 def _contents(evaluation: Evaluation, classifier: Classifier) -> dict[str, Any]:
@@ -126,14 +90,7 @@ def _draw_charts(evaluation: Evaluation, classifier: Classifier, folder: Path) -
         report.draw_curves(records, folder / "curves.png")
         report.draw_curves(records, folder / "curves-stacked.png", stacked=True)
         names += ["curves", "curves-stacked"]
-    return {name: _picture(folder / f"{name}.png") for name in names}
-
-
-def _picture(path: Path) -> Picture:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return Picture(path, image.width, image.height)
+    return {name: picture(folder / f"{name}.png") for name in names}
 
 
 def _draw_mistakes(evaluation: Evaluation, dataset: DataSet, folder: Path) -> list[tuple[Mistake, Picture]]:
@@ -147,7 +104,7 @@ def _draw_mistakes(evaluation: Evaluation, dataset: DataSet, folder: Path) -> li
         write_bytes(path, partial(image.save, format="png"))
     for path in paths[len(mistakes) :]:
         path.unlink(missing_ok=True)
-    return [(mistake, _picture(path)) for mistake, path in zip(mistakes, paths, strict=False)]
+    return [(mistake, picture(path)) for mistake, path in zip(mistakes, paths, strict=False)]
 
 
 def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
@@ -158,7 +115,7 @@ def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
     facts = [
         ("Evaluated", f"{now:%Y-%m-%d %H:%M %Z}"),
         ("Command", command),
-        ("On", _machine(environment(classifier.device))),
+        ("On", machine(environment(classifier.device))),
         ("Model file", str(classifier.path or "")),
         (
             "Network",
@@ -180,15 +137,8 @@ def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, str]]:
     counts = ", ".join(f"{count:,} {part}" for part, count in training["num_images"].items())
     return [
         ("Trained on", f"{training['data']} ({counts} images)"),
-        ("Trained with", _machine(training["environment"])),
+        ("Trained with", machine(training["environment"])),
     ]
-
-
-def _machine(place: Mapping[str, Any]) -> str:
-    count = place["threads"]
-    device = place["accelerator"] or f"{place['device']} with {count} thread{'' if count == 1 else 's'}"
-    versions = f"effnet {place['effnet']}, torch {place['torch']}, Python {place['python']}"
-    return f"{device}, {place['platform']}; {versions}"
 
 
 def _flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

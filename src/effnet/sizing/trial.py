@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -77,9 +77,9 @@ def run_trial(dataset: DataSet, config: TrainConfig, store: Path, reporter: Repo
             state, problem = states.load(folder)
             if problem is not None:
                 reporter.message(f"warning: {problem}")
-            parts = assemble(dataset, configuration.from_dict(state.info["config"], str(folder)))
             started -= state.info["seconds"]
-        trainer = fit(Job(parts, folder, reporter, started, num_test=0), state)
+            config = configuration.from_dict(state.info["config"], str(folder))  # auto_batch may have chosen
+        trainer = fit(Job(replace(parts, config=config), folder, reporter, started, num_test=0), state)
         outcome = judge(trainer, parts, perf_counter() - started)
         write_text(path, json.dumps(to_dict(outcome)) + "\n")
         states.remove(folder)

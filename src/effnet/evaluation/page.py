@@ -1,0 +1,76 @@
+"""What all pages share: one self-contained HTML file, with pictures inside, from a template."""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from effnet.files import write_text
+
+HERE = "effnet.evaluation"
+PIXELATED_SIDE = 100  # up to this side pixels are shown as squares, not smeared
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG file, to be embedded."""
+
+    path: Path
+    width: int
+    height: int
+
+    @property
+    def uri(self) -> str:
+        """The file as a data URI."""
+        return f"data:image/png;base64,{b64encode(self.path.read_bytes()).decode()}"
+
+    @property
+    def is_tiny(self) -> bool:
+        """Whether single pixels should be seen."""
+        return max(self.width, self.height) <= PIXELATED_SIDE
+
+
+def picture(path: Path) -> Picture:
+    """Measure a PNG file."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return Picture(path, image.width, image.height)
+
+
+def write_page(path: Path, template: str, content: Mapping[str, Any], *, package: str = HERE) -> None:
+    """Fill a template and write the page, whole or not at all.
+
+    Args:
+        path: the HTML file.
+        template: name of a file in `templates` of the package; it may extend `base.html` of this room.
+        content: values by name; one that the template uses and is not there is an error.
+        package: where the template is.
+
+    """
+    page = _templates(package).get_template(template).render(content)
+    write_text(path, page.encode(errors="replace").decode())  # names of files need not be Unicode
+
+
+def _templates(package: str) -> jinja2.Environment:
+    packages = dict.fromkeys((package, HERE))
+    templates = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name) for name in packages]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters["percent"] = lambda share, digits=1: f"{share:.{digits}%}"
+    return templates
+
+
+def machine(place: Mapping[str, Any]) -> str:
+    """Say in one line what `device.environment` found."""
+    count = place["threads"]
+    device = place["accelerator"] or f"{place['device']} with {count} thread{'' if count == 1 else 's'}"
+    versions = f"effnet {place['effnet']}, torch {place['torch']}, Python {place['python']}"
+    return f"{device}, {place['platform']}; {versions}"
