@@ -83,7 +83,15 @@ def torchvision_for_cifar(name: str) -> nn.Module:
     """Build torchvision's network and change it for small images, as kuangliu/pytorch-cifar does."""
     base = name.removesuffix("-cifar")
     if base == "mobilenet-v2":
-        rows = [(1, 16, 1, 1), (6, 24, 2, 1), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+        rows = [
+            (1, 16, 1, 1),
+            (6, 24, 2, 1),
+            (6, 32, 3, 2),
+            (6, 64, 4, 2),
+            (6, 96, 3, 1),
+            (6, 160, 3, 2),
+            (6, 320, 1, 1),
+        ]
         net = torchvision_baseline(base, inverted_residual_setting=[list(row) for row in rows])
         stem = net.features[0][0]  # type: ignore[index]
         stem.stride = (1, 1)

@@ -22,7 +22,14 @@ def stages(max_channels: int, max_repeats: int) -> st.SearchStrategy[Stage]:
         se_ratio=st.floats(0.0, 1.0),
     )
     plain = st.builds(
-        Stage, st.sampled_from(["separable", "basic"]), st.just(1), KERNELS, STRIDES, channels, repeats, st.just(0.0)
+        Stage,
+        st.sampled_from(["separable", "basic"]),
+        st.just(1),
+        KERNELS,
+        STRIDES,
+        channels,
+        repeats,
+        st.just(0.0),
     )
     bottlenecks = st.tuples(st.integers(1, 4), channels, KERNELS, STRIDES, repeats).map(
         lambda drawn: Stage("bottleneck", drawn[0], drawn[2], drawn[3], drawn[0] * drawn[1], drawn[4], 0.0)  # type: ignore[arg-type]

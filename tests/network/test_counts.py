@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from effnet.network.model import ConvNet
-from effnet.spec.cost import Cost, cost, row_sizes
 from effnet.spec.baselines import BASELINES, MOBILENET_V1, RESNET_50
+from effnet.spec.cost import Cost, cost, row_sizes
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS
 from effnet.spec.netspec import Head, NetSpec, Padding, Stage, Stem
 from effnet.spec.scale import scale
@@ -79,7 +79,7 @@ def test_arithmetic_equals_measurement_for_any_network(
     assert cost(spec, 7, resolution) == measure(spec, 7, resolution)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(st.sampled_from(BASELINES), st.floats(-3.0, 3.0), st.integers(1, 65))
 def test_arithmetic_equals_measurement_for_any_scaled_baseline(
     base: NetSpec, phi: float, resolution: int

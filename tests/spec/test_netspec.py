@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from effnet.errors import UsageError
 from effnet.spec import netspec
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS
-from effnet.spec.netspec import Head, NetSpec, Stage, Stem
+from effnet.spec.netspec import Head, NetSpec, Stem
 from strategies import KERNELS, STRIDES, stages
 
 CHANNELS = st.integers(1, 4096)

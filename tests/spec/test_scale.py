@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from effnet.errors import UsageError
-from effnet.spec.cost import cost
 from effnet.spec.baselines import BASELINES
+from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS
 from effnet.spec.netspec import NetSpec
 from effnet.spec.resize import Multipliers, resize, round_channels, round_repeats, round_resolution

@@ -1,4 +1,4 @@
-"""Whole runs of the paper's baselines: they train, resume in the same bits, and leave a model file that works."""
+"""Whole runs of the baselines: they train, resume in the same bits, and leave a model file that works."""
 
 from pathlib import Path
 from typing import Any

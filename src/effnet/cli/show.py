@@ -21,7 +21,6 @@ from effnet.spec.cost import cost
 from effnet.spec.families import NETWORKS, get_spec
 from effnet.spec.netspec import NetSpec
 
-
 TABLE_3 = "table3"
 
 

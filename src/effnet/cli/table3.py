@@ -8,7 +8,7 @@ from effnet.spec import netspec
 from effnet.spec.table3 import TABLE_3, CountedRow, count
 
 ROUNDING = (
-    "channels to the nearest multiple of 8 and never below 90 % (in a bottleneck the inner ones; its output is "
+    "channels to the nearest multiple of 8, never below 90 % (of a bottleneck the inner ones; its output is "
     "4 times that), repeats up, resolution to the nearest multiple of 4"
 )
 ASSUMED = "the paper prints no factors for this row; these are MobileNetV1's"
@@ -41,7 +41,7 @@ def row_dict(row: CountedRow) -> dict[str, Any]:
 
 def print_table(counted: list[CountedRow]) -> None:
     """Print the table, the rounding rule, and how to read it."""
-    columns = ["network", "d", "w", "r", "layers", "pixels", "MACs", "unrounded", "FLOPS", "", "top-1"]
+    columns = ["network", "d", "w", "r", "blocks", "pixels", "MACs", "unrounded", "FLOPS", "", "top-1"]
     made = table("Table 3 of the paper: MACs counted here, FLOPS and top-1 as published", columns)
     for row in counted:
         published = row.published
@@ -59,8 +59,9 @@ def print_table(counted: list[CountedRow]) -> None:
     out = console()
     out.print(made)
     out.print(
-        f"\nlayers are blocks; 1000 classes. Rounding: {ROUNDING}. unrounded: the base's MACs × d·w²·r².\n"
-        f"equal: our MACs to one decimal are the FLOPS printed. * {ASSUMED}.\n"
-        f"top-1 is published, not measured here. Why the rest differs: docs/paper.md, section 5.1.\n"
+        f"\nRounding: {ROUNDING}.\n"
+        f"unrounded: MACs of the base × d·w²·r². equal: our MACs to one decimal are the FLOPS printed.\n"
+        f"* {ASSUMED}.\n"
+        f"top-1 is published, not measured here. Why some FLOPS differ: docs/paper.md, section 5.1.\n"
         f"One row as a network: effnet scale mobilenet-v2 --phi 1 --alpha 4 --beta 1 --gamma 1"
     )

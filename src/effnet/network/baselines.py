@@ -1,4 +1,4 @@
-"""What the paper's baselines are made of and EfficientNet is not: MobileNetV1's block, ResNet's, and its pool."""
+"""What the baselines have and EfficientNet has not: the blocks of MobileNetV1 and ResNet, ResNet's pool."""
 
 from collections.abc import Callable, Iterator
 
@@ -83,7 +83,7 @@ def _basic(spec: NetSpec, stage: Stage, in_channels: int, stride: int) -> Iterat
 
 
 def _bottleneck(spec: NetSpec, stage: Stage, in_channels: int, stride: int) -> Iterator[nn.Module]:
-    """Reduce, convolve with the stride, expand: ResNet-50's branch, "v1.5" (the paper strides in the first)."""
+    """Reduce, convolve with the stride, expand: ResNet-50's branch, "v1.5" (He et al. stride before)."""
     middle = stage.out_channels // stage.expand_ratio
     yield ConvNorm(spec, (in_channels, middle))
     yield ConvNorm(spec, (middle, middle), kernel=(stage.kernel_size, stride))

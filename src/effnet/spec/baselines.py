@@ -77,8 +77,8 @@ RESNET_18 = replace(
     ),
 )
 
-# For images of about 32 pixels the stem keeps their size, as in github.com/kuangliu/pytorch-cifar: ResNets lose
-# their pool, MobileNetV2 a stride. 32×32 ends in 4×4 cells.
+# For images of about 32 pixels the stem keeps their size, as in github.com/kuangliu/pytorch-cifar: ResNets
+# lose their pool, MobileNetV2 the stride of its second stage. 32×32 ends in 4×4 cells.
 _RESNET_CIFAR_STEM = Stem(kernel_size=3, stride=1, out_channels=64)
 
 RESNET_18_CIFAR = replace(RESNET_18, name="resnet-18-cifar", stem=_RESNET_CIFAR_STEM, resolution=32)

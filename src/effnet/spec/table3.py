@@ -21,7 +21,7 @@ class PublishedRow:
     top1: float
     """Accuracy on ImageNet in percent: published, not measured here."""
     factors_printed: bool = True
-    """False where the paper says "compound scale" alone; the factors are then MobileNetV1's, by assumption."""
+    """False where the paper says "compound scale" alone: the factors are MobileNetV1's, by assumption."""
 
     @property
     def factors(self) -> Multipliers:
@@ -73,5 +73,7 @@ class CountedRow:
 def count(row: PublishedRow) -> CountedRow:
     """Scale the base of a row by its factors and count."""
     base = get_spec(row.base)
-    spec = replace(resize(base, row.factors), name=f"{row.base} × ({row.depth:g}, {row.width:g}, {row.resolution:g})")
+    spec = replace(
+        resize(base, row.factors), name=f"{row.base} × ({row.depth:g}, {row.width:g}, {row.resolution:g})"
+    )
     return CountedRow(row, spec, cost(spec), cost(base).macs * row.factors.cost_factor)

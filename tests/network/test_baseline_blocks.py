@@ -81,17 +81,21 @@ def test_a_bottleneck_strides_in_its_middle() -> None:
 
 
 def test_a_separable_block_adds_nothing() -> None:
-    block = Separable(MOBILENET_V1, Stage("separable", 1, 3, 1, 16, 1, 0.0), 16, stride=1, drop_path=0.0).eval()
+    block = Separable(
+        MOBILENET_V1, Stage("separable", 1, 3, 1, 16, 1, 0.0), 16, stride=1, drop_path=0.0
+    ).eval()
     nn.init.zeros_(block.pointwise.norm.weight)
     assert block(torch.randn(2, 16, 6, 6)).count_nonzero() == 0
 
 
 def test_a_separable_block_activates_twice() -> None:
-    block = Separable(MOBILENET_V1, Stage("separable", 1, 3, 2, 16, 1, 0.0), 8, stride=2, drop_path=0.0).eval()
+    block = Separable(
+        MOBILENET_V1, Stage("separable", 1, 3, 2, 16, 1, 0.0), 8, stride=2, drop_path=0.0
+    ).eval()
     x = 100 * torch.randn(2, 8, 6, 6)
     assert block.depthwise(x).max() == 6.0
     assert block(x).shape == (2, 16, 3, 3)
-    assert 0.0 <= block(x).min()
+    assert block(x).min() >= 0.0
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
@@ -157,12 +161,12 @@ def test_checkpointed_stages_give_the_same_logits_gradients_and_statistics(spec:
         assert torch.equal(mine, theirs)
 
 
-@every_small
+@pytest.mark.parametrize("spec", [SMALL[0], SMALL[2], SMALL[4]], ids=lambda spec: str(spec.name))
 def test_a_small_one_learns_32_random_images_by_heart(spec: NetSpec) -> None:
     model = create_model(replace(spec, dropout=0.0, drop_path=0.0, bn_momentum=0.5), 10)
     images, labels = torch.randn(32, 3, 16, 16), torch.randint(10, (32,))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(40):
+    for _ in range(25):
         optimizer.zero_grad()
         F.cross_entropy(model.train()(images), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
