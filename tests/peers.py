@@ -93,7 +93,7 @@ def torchvision_for_cifar(name: str) -> nn.Module:
             (6, 320, 1, 1),
         ]
         net = torchvision_baseline(base, inverted_residual_setting=[list(row) for row in rows])
-        stem = net.features[0][0]  # type: ignore[index]
+        stem = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
         stem.stride = (1, 1)
         return net
     net = torchvision_baseline(base)

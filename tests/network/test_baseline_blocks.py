@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from effnet.network.baselines import ResNetBlock, Separable, stem_pool
+from effnet.network.blocks import ConvNorm
 from effnet.network.model import ConvNet, create_model
 from effnet.spec.baselines import (
     BASELINES,
@@ -43,7 +44,9 @@ every_kind = pytest.mark.parametrize("kind", ["basic", "bottleneck"])
 
 
 def without_branch(block: ResNetBlock) -> ResNetBlock:
-    nn.init.zeros_(block.branch[-1].norm.weight)  # type: ignore[union-attr, arg-type]
+    last = block.branch[-1]
+    assert isinstance(last, ConvNorm)
+    nn.init.zeros_(last.norm.weight)
     return block.eval()
 
 
@@ -57,7 +60,8 @@ def test_the_activation_follows_the_sum(kind: str) -> None:
 @pytest.mark.parametrize(("stride", "in_channels"), [(2, 16), (1, 8), (2, 8)])
 def test_the_shortcut_projects_where_the_shape_changes(kind: str, stride: int, in_channels: int) -> None:
     block = resnet_block(kind, stride, in_channels)
-    assert tuple(block.shortcut.conv.weight.shape) == (16, in_channels, 1, 1)  # type: ignore[union-attr]
+    assert isinstance(block.shortcut, ConvNorm)
+    assert block.shortcut.conv.weight.shape == (16, in_channels, 1, 1)
     assert block(torch.randn(2, in_channels, 6, 6)).shape == (2, 16, 6 // stride, 6 // stride)
 
 
@@ -121,13 +125,16 @@ def test_a_network_without_a_pool_has_none() -> None:
 
 
 @pytest.mark.parametrize("spec", BASELINES, ids=lambda spec: str(spec.name))
-def test_drop_path_is_off_and_rises_over_the_blocks_if_it_is_asked_for(spec: NetSpec) -> None:
+def test_drop_path_is_off(spec: NetSpec) -> None:
     assert spec.drop_path == 0.0
+
+
+@pytest.mark.parametrize("spec", [RESNET_18, RESNET_50], ids=lambda spec: str(spec.name))
+def test_drop_path_rises_over_all_blocks_if_it_is_asked_for(spec: NetSpec) -> None:
     with torch.device("meta"):
-        blocks = [block for stage in ConvNet(replace(spec, drop_path=0.2), 10).stages for block in stage]
-    for index, block in enumerate(blocks):
-        if isinstance(block, ResNetBlock):
-            assert block.drop_path.rate == pytest.approx(0.2 * index / len(blocks))
+        network = ConvNet(replace(spec, drop_path=0.2), 10)
+    rates = [module.drop_path.rate for module in network.modules() if isinstance(module, ResNetBlock)]
+    assert rates == pytest.approx([0.2 * index / spec.num_blocks for index in range(spec.num_blocks)])
 
 
 @every_small
@@ -157,8 +164,8 @@ def test_checkpointed_stages_give_the_same_logits_gradients_and_statistics(spec:
         assert mine.grad is not None
         assert theirs.grad is not None
         assert torch.equal(mine.grad, theirs.grad)
-    for mine, theirs in zip(checkpointed.buffers(), plain.buffers(), strict=True):
-        assert torch.equal(mine, theirs)
+    for buffer, other in zip(checkpointed.buffers(), plain.buffers(), strict=True):
+        assert torch.equal(buffer, other)
 
 
 @pytest.mark.parametrize("spec", [SMALL[0], SMALL[2], SMALL[4]], ids=lambda spec: str(spec.name))
@@ -171,5 +178,5 @@ def test_a_small_one_learns_32_random_images_by_heart(spec: NetSpec) -> None:
         F.cross_entropy(model.train()(images), labels).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     with torch.inference_mode():
-        top1 = (model.eval()(images).argmax(1) == labels).float().mean()
+        top1: Tensor = (model.eval()(images).argmax(1) == labels).float().mean()
     assert top1 == 1.0

@@ -10,11 +10,15 @@ import effnet
 from effnet.modelfile import load_header
 
 SETTINGS: dict[str, Any] = {"epochs": 2, "resolution": 8, "batch_size": 64, "phi": -8.0, "seed": 3}
+SLOW = ("mobilenet-v1", "resnet-50-cifar")
 
 
-@pytest.mark.parametrize("name", ["mobilenet-v1", "mobilenet-v2-cifar", "resnet-18-cifar", "resnet-50-cifar"])
+@pytest.mark.parametrize(
+    "name",
+    ["mobilenet-v2-cifar", "resnet-18-cifar", *(pytest.param(n, marks=pytest.mark.slow) for n in SLOW)],
+)
 def test_a_baseline_trains_and_resumes_in_the_same_bits(name: str, tmp_path: Path) -> None:
-    settings = SETTINGS | {"model": name, "checkpoint_stages": name == "resnet-50-cifar"}
+    settings = SETTINGS | {"model": name, "checkpoint_stages": name.startswith("resnet")}
     result = effnet.train("digits", out=tmp_path / "whole", **settings)
     with pytest.raises(StopError):
         effnet.train("digits", out=tmp_path / "resumed", reporter=Listener(epochs=1), **settings)

@@ -16,7 +16,8 @@ class SamePadMaxPool2d(nn.MaxPool2d):
         """Pool `(N, C, H, W)` into `(N, C, ceil(H / stride), ceil(W / stride))`."""
         top, bottom = same_padding(x.shape[-2], POOL_SIZE, POOL_STRIDE)
         left, right = same_padding(x.shape[-1], POOL_SIZE, POOL_STRIDE)
-        return super().forward(F.pad(x, (left, right, top, bottom), value=float("-inf")))
+        pooled: Tensor = super().forward(F.pad(x, (left, right, top, bottom), value=float("-inf")))
+        return pooled
 
 
 def stem_pool(spec: NetSpec) -> nn.Module:

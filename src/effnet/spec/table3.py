@@ -56,7 +56,7 @@ class CountedRow:
     spec: NetSpec
     cost: Cost
     """For 1000 classes."""
-    unrounded_macs: float
+    exact_macs: float
     """The base's MACs times d·w²·r²: what equation 3 promises."""
 
     @property
@@ -65,7 +65,7 @@ class CountedRow:
         return self.cost.macs / (self.published.giga_flops * 1e9) - 1.0
 
     @property
-    def prints_the_same(self) -> bool:
+    def rounds_to_published(self) -> bool:
         """Whether our MACs, rounded as the paper rounds, are the published FLOPS."""
         return round(self.cost.macs / 1e9, 1) == self.published.giga_flops
 
