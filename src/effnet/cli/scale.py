@@ -127,7 +127,7 @@ def explain(form: ScaleForm) -> None:
     """Print the official row of a network beside what the formula gives at the φ it stands for."""
     row = next((row for row in OFFICIAL_TABLE if row.name == form.base.removesuffix("-cifar")), None)
     if row is None or form.base not in NETWORKS:
-        names = ", ".join(NETWORKS)
+        names = ", ".join(f"{row.name}, {row.name}-cifar" for row in OFFICIAL_TABLE)
         raise UsageError(f"--explain takes an official network: {names}; not {form.base!r}")
     official = NETWORKS[form.base]
     formula = scale(NETWORKS[form.base.replace(row.name, "b0", 1)], row.phi, read_coefficients(form))
