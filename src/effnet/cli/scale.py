@@ -82,7 +82,9 @@ def read_coefficients(form: ScaleForm) -> Coefficients:
     given = form.alpha, form.beta, form.gamma
     if form.coefficients is not None:
         if given != (PAPER.alpha, PAPER.beta, PAPER.gamma):
-            raise UsageError("--coefficients brings alpha, beta and gamma; leave --alpha, --beta, --gamma out")
+            raise UsageError(
+                "--coefficients brings alpha, beta and gamma; leave --alpha, --beta, --gamma out"
+            )
         return coefficient_files.load(form.coefficients)
     try:
         return Coefficients(alpha=form.alpha, beta=form.beta, gamma=form.gamma)

@@ -75,7 +75,9 @@ def announce(plan: Plan, recipe: str, reporter: SearchTerminal) -> None:
     """Say what will be tried."""
     space, search, count = plan.space, plan.search, len(plan.candidates)
     reporter.message(f"recipe {recipe}, device {plan.config.device}; results go to {plan.folder}")
-    picked = f"{count} candidates" if search.sampler == "grid" else f"{search.trials} draws of {count} candidates"
+    picked = (
+        f"{count} candidates" if search.sampler == "grid" else f"{search.trials} draws of {count} candidates"
+    )
     macs = [candidate.macs for candidate in plan.candidates]
     reporter.message(
         f"{space.base.name} at {space.base.resolution}×{space.base.resolution} pixels, phi {space.phi:g}: {picked} "

@@ -181,7 +181,9 @@ def _few_points(space: Space, found: int) -> UsageError:
     wide = grid(space.step, 0.5)
     misses = sorted(wide, key=lambda point: abs(point.cost_factor / DOUBLE - 1))[found:]
     shown = ", ".join(f"{name_of(point)} ({point.cost_factor:.3f})" for point in misses[:NUM_MISSES])
-    needed = [f" or --tolerance {_up(abs(misses[1 - found].cost_factor / DOUBLE - 1))}"] if len(misses) > 1 else []
+    needed = (
+        [f" or --tolerance {_up(abs(misses[1 - found].cost_factor / DOUBLE - 1))}"] if len(misses) > 1 else []
+    )
     return UsageError(
         f"the grid of step {space.step:g} has {_count(found, 'point')} with alpha·beta²·gamma² within "
         f"{space.tolerance:.0%} of 2, and a search needs two; nearest misses: {shown or 'none'}; take a finer "

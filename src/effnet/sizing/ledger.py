@@ -7,7 +7,9 @@ from typing import Any, Literal
 State = Literal["waiting", "running", "complete", "pruned", "fail"]
 Status = Literal["open", "running", "done", "stopped", "failed", "skipped"]
 
-MAX_DEATHS = 5  # a trial that its worker did not survive so often, for want of memory for example, is given up
+MAX_DEATHS = (
+    5  # a trial that its worker did not survive so often, for want of memory for example, is given up
+)
 
 # Names of what is written down with a trial.
 REASON = "reason"

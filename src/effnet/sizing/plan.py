@@ -193,7 +193,9 @@ def check(config: TrainConfig, search: SearchConfig) -> None:
 
     """
     if not search.base:
-        raise UsageError("missing --base NAME, the network to scale, such as quick-cifar; effnet show lists them")
+        raise UsageError(
+            "missing --base NAME, the network to scale, such as quick-cifar; effnet show lists them"
+        )
     if search.sampler == "tpe" and search.trials is None:
         raise UsageError("--sampler tpe needs --trials N, how many networks to pick")
     if search.sampler == "grid" and search.trials is not None:

@@ -176,9 +176,16 @@ class Queue:
                 if not any(entry.state == "waiting" for entry in ledger.entries):
                     attrs = {CANDIDATE: jobs[0].candidate, SEED: jobs[0].seed}
                     self.study.enqueue_trial(dict(make(jobs[0], ledger)), attrs)
+                self.study.sampler = self._sampler(len(ledger.entries))
                 ticket = self._claim(self.study.ask(), agenda)
             if ticket is not None:
                 return ticket
+
+    def _sampler(self, number: int) -> BaseSampler:
+        """Return the sampler for a draw: what is random about it is a function of seed and number."""
+        if self.seed is None:
+            return RandomSampler()
+        return TPESampler(seed=(self.seed * 1_000_003 + number) % 2**32)
 
     def _claim(self, trial: optuna.Trial, agenda: Agenda) -> Ticket | None:
         """Sign for a trial that was begun, unless it is another worker's job, or none."""

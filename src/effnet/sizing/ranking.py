@@ -92,7 +92,9 @@ class Ranking:
         if len(self.ranked) < 2:
             return f"no claim: {len(self.ranked)} of the candidates came to the end with all seeds"
         best, second = self.ranked[:2]
-        lead = f"{best.candidate.label} has {signed(best.mean - second.mean)} points on {second.candidate.label}"
+        lead = (
+            f"{best.candidate.label} has {signed(best.mean - second.mean)} points on {second.candidate.label}"
+        )
         if self.comparison is None:
             return (
                 f"no claim: {lead} with one seed, and another seed may turn that round; the same command with "
@@ -110,7 +112,11 @@ class Ranking:
     @property
     def caution(self) -> str:
         """What remains true of any verdict."""
-        tied = f"{len(self.ties)} of the others cannot be told from it" if self.ties else "all others are behind it"
+        tied = (
+            f"{len(self.ties)} of the others cannot be told from it"
+            if self.ties
+            else "all others are behind it"
+        )
         return (
             f"{tied}; the images that ranked {len(self.ranked)} candidates flatter the first, so expect a little less "
             f"of it on new ones"

@@ -57,7 +57,10 @@ def facts(plan: Plan, ranking: Ranking, command: str) -> list[tuple[str, str]]:
         ("Written", f"{now:%Y-%m-%d %H:%M %Z}"),
         ("Command", command),
         ("Data", f"{plan.dataset.name}; {len(outcomes[0].correct):,} images to choose by with each seed"),
-        ("Base", f"{space.base.name} at {space.base.resolution}×{space.base.resolution} pixels, φ = {space.phi:g}"),
+        (
+            "Base",
+            f"{space.base.name} at {space.base.resolution}×{space.base.resolution} pixels, φ = {space.phi:g}",
+        ),
         (
             "Candidates",
             f"{len(plan.candidates)}: coefficients in steps of {space.step:g}, α·β²·γ² within {space.tolerance:.0%} "
@@ -65,7 +68,10 @@ def facts(plan: Plan, ranking: Ranking, command: str) -> list[tuple[str, str]]:
             f"({space.target / 1e6:,.1f} M); {how(plan)}",
         ),
         ("Ranked by", OBJECTIVES[search.objective]),
-        ("Trainings", f"{len(outcomes)}, {sum(each.seconds for each in outcomes) / 60:,.1f} minutes together"),
+        (
+            "Trainings",
+            f"{len(outcomes)}, {sum(each.seconds for each in outcomes) / 60:,.1f} minutes together",
+        ),
         ("On", "; ".join(machines)),
     ]
     return [(term, value) for term, value in rows if value]

@@ -38,7 +38,9 @@ def draw_surface(ranking: Ranking, space: Space, path: Path) -> None:
     means = [100 * row.mean for row in ranking.ranked]
     shown = axis.scatter(*spots.T, c=means, cmap="viridis", s=110, edgecolors="white", zorder=3)
     x, y = spots[0]
-    axis.plot(x, y, "o", color=ORANGE, fillstyle="none", markersize=16, markeredgewidth=2.5, label="best", zorder=4)
+    axis.plot(
+        x, y, "o", color=ORANGE, fillstyle="none", markersize=16, markeredgewidth=2.5, label="best", zorder=4
+    )
     figure.colorbar(shown, ax=axis, label="validation accuracy, %", shrink=0.7)
     axis.legend(frameon=False, loc="upper left", fontsize=9)
     save_figure(figure, path)
@@ -48,7 +50,11 @@ def _draw_triangle(axis: "Axes") -> None:
     """Draw the triangle with lines at quarters of the cost."""
     depth, width, resolution = (np.asarray(corner) for corner in CORNERS.values())
     axis.fill(*np.array([depth, width, resolution]).T, facecolor="none", edgecolor="black", linewidth=1)
-    for one, other, third in ((depth, width, resolution), (width, resolution, depth), (resolution, depth, width)):
+    for one, other, third in (
+        (depth, width, resolution),
+        (width, resolution, depth),
+        (resolution, depth, width),
+    ):
         for share in (0.25, 0.5, 0.75):
             ends = np.array([share * one + (1 - share) * other, share * one + (1 - share) * third])
             axis.plot(*ends.T, color=GREY, alpha=0.35, linewidth=0.8)

@@ -43,7 +43,9 @@ def open_storage(url: str, heartbeat: int) -> RDBStorage:
             return _open(url, heartbeat, {"connect_args": {"timeout": SQLITE_SECONDS}} if is_file else {})
     except ImportError as error:
         cause = error.__cause__ or error
-        raise UsageError(f"--storage {name}: {cause}; install the package for this kind of database") from None
+        raise UsageError(
+            f"--storage {name}: {cause}; install the package for this kind of database"
+        ) from None
     except RuntimeError as error:  # tables of another version
         raise EffnetError(f"--storage {name}: {error}") from None
 
@@ -53,9 +55,7 @@ def _open(url: str, heartbeat: int, engine: dict[str, object]) -> RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     for tries in range(TRIES):
         try:
-            return RDBStorage(
-                url, engine, heartbeat_interval=heartbeat, grace_period=GRACE_BEATS * heartbeat
-            )
+            return RDBStorage(url, engine, heartbeat_interval=heartbeat, grace_period=GRACE_BEATS * heartbeat)
         except OperationalError as error:
             if "already exists" not in str(error) or tries == TRIES - 1:
                 raise

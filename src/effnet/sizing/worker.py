@@ -107,7 +107,11 @@ class Watch:
         """
         self.reporter.epoch(record)
         plan, epochs = self.worker.plan, record.epoch + 1
-        if not plan.search.halving or self.ticket.job.seed != plan.config.seed or epochs >= plan.config.epochs:
+        if (
+            not plan.search.halving
+            or self.ticket.job.seed != plan.config.seed
+            or epochs >= plan.config.epochs
+        ):
             return
         if self.ticket.is_hopeless(epochs, max(record.val_top1, record.ema_val_top1 or 0.0)):
             raise StoppedEarlyError(epochs)
@@ -235,7 +239,9 @@ class Worker:
                 "warning: this worker was taken for dead, and another one has the trial now; its result is the same"
             )
         if self.queue.problem is not None:
-            self.reporter.message(f"warning: for a while the storage could not be reached: {self.queue.problem}")
+            self.reporter.message(
+                f"warning: for a while the storage could not be reached: {self.queue.problem}"
+            )
             self.queue.problem = None
 
     def _report(self, ledger: Ledger, now: str) -> None:
