@@ -263,7 +263,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(
     (tmp_path / "file").write_text("")
     report = tmp_path / "file" / "r"
     line = failed(capsys, "evaluate", model, data_of(model), "--report", report)
-    assert line == f"effnet: cannot write to {report}: Not a directory"
+    assert line == f"cannot write to {report}: Not a directory"
 
 
 def test_a_device_that_is_not_there_is_named(model: Path, tmp_path: Path, capsys: Capture) -> None:
