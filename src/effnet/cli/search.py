@@ -29,8 +29,9 @@ from effnet.sizing.study import remaining
 class SearchForm:
     """Search alpha, beta and gamma for a base network: all candidates of about 2^phi times its cost, ranked.
 
-    Each candidate is trained with the same recipe and seeds and judged on the validation part. The same command
-    goes on with a search that was stopped; started elsewhere too, with the same --storage, it shares the work.
+    Each candidate is trained with the same recipe and seeds and judged on the validation part. The same
+    command goes on with a search that was stopped; started elsewhere too, with the same --storage, it shares
+    the work.
     """
 
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
@@ -79,14 +80,15 @@ def announce(plan: Plan, recipe: str, reporter: SearchTerminal) -> None:
         f"{count} candidates" if search.sampler == "grid" else f"{search.trials} draws of {count} candidates"
     )
     macs = [candidate.macs for candidate in plan.candidates]
+    seeds = f"{search.seeds} seed{'s' if search.seeds > 1 else ''}"
     reporter.message(
-        f"{space.base.name} at {space.base.resolution}×{space.base.resolution} pixels, phi {space.phi:g}: {picked} "
-        f"with {big(min(macs))} to {big(max(macs))} MACs (target {big(space.target)}), "
-        f"{search.seeds} seed{'s' if search.seeds > 1 else ''} each: {len(plan.agenda.jobs)} trials"
+        f"{space.base.name} at {space.base.resolution}×{space.base.resolution} pixels, phi {space.phi:g}: "
+        f"{picked} with {big(min(macs))} to {big(max(macs))} MACs (target {big(space.target)}), "
+        f"{seeds} each: {len(plan.agenda.jobs)} trials"
     )
     if search.seeds < FEW_SEEDS:
         reporter.message(
-            f"warning: with {search.seeds} seed{'s' if search.seeds > 1 else ''} hardly any claim is possible; "
+            f"warning: with {seeds} hardly any claim is possible; "
             f"--seeds {FEW_SEEDS} can be added later, the same command then goes on"
         )
 

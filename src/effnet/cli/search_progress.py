@@ -1,4 +1,4 @@
-"""Progress of a search in the terminal: a bar for all trials, with the bars of the running training below it."""
+"""Progress of a search in the terminal: a bar for all trials, and those of the running training below."""
 
 from rich.progress import Task, TimeRemainingColumn
 from rich.prompt import Confirm

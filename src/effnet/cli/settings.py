@@ -90,8 +90,10 @@ def switches(form: type[SettingsForm]) -> frozenset[str]:
     groups = {name: values for name, values in config.items() if isinstance(values, dict)}
     own: dict[str, Any] = {}
     for field in fields(form):  # type: ignore[arg-type]  # it is a dataclass
-        is_group = field.default_factory is not MISSING
-        own |= vars(field.default_factory()) if is_group else {field.name: field.default}
+        if field.default_factory is MISSING:
+            own[field.name] = field.default
+        else:
+            own |= vars(field.default_factory())
     flags: dict[str, dict[str, Any]] = {"--": {**config, **own}}
     flags |= {f"--{name}.": values for name, values in groups.items()}
     yes_or_no = [

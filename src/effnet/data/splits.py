@@ -10,7 +10,7 @@ from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
 from effnet.errors import DataError, UsageError
 
-# Second words of the generators of what `data.max_train` and `data.max_val` leave; 0 and 1 draw what is held out.
+# Second words of the generators for `data.max_train` and `data.max_val`; 0 and 1 draw what is held out.
 _MAX_TRAIN, _MAX_VAL = 2, 3
 
 
@@ -104,8 +104,8 @@ def held_out(dataset: DataSet, drawn: dict[str, list[str]]) -> tuple[str, Sample
 def find_part(dataset: DataSet, drawn: dict[str, list[str]], part: str) -> Samples | None:
     """Return a part by its name, as it was when a model was trained; None where there is none.
 
-    `drawn` holds the names of the images that were drawn then. Unless training images were among them, `train`
-    is the others.
+    `drawn` holds the names of the images that were drawn then. Unless training images were among them,
+    `train` is the others.
     """
     everything, held = dataset.all_samples(), frozenset(name for names in drawn.values() for name in names)
     parts = {**dataset.parts, "all": everything}
@@ -137,7 +137,7 @@ def apportion(counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     By largest remainders: no share is off by more than one, but for those raised to 1 and who paid for it.
     """
     exact = counts * (total / counts.sum())
-    given = np.maximum(1, np.floor(exact)).astype(np.int64)
+    given: NDArray[np.int64] = np.maximum(1, np.floor(exact)).astype(np.int64)
     while (missing := total - int(given.sum())) != 0:
         short = exact - given
         if missing > 0:

@@ -1,4 +1,4 @@
-"""The candidates of a search: coefficients whose rounded networks cost the same, so that none wins by spending."""
+"""The candidates of a search: coefficients whose rounded networks cost the same; none wins by spending."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,8 +66,8 @@ class Space:
     def target(self) -> float:
         """MACs that all candidates should have: 2^φ times those of the base.
 
-        It is known before anything is tried and does not depend on the grid, and it is what φ promises: a
-        candidate that rounding made dearer than that (depth above all: repeats round up) would win by spending.
+        It is what φ promises, known before anything is tried, and does not depend on the grid. A candidate
+        that rounding made dearer (depth above all: repeats round up) would win by spending.
         """
         return float(DOUBLE**self.phi * cost(self.base, self.num_classes).macs)
 
@@ -89,8 +89,8 @@ def name_of(coefficients: Coefficients) -> str:
 def candidates(space: Space) -> tuple[Candidate, ...]:
     """Return the candidates on a grid, by alpha, beta, gamma.
 
-    Where rounding makes the same network of several points, the one nearest to the surface stands for them. The
-    base itself is no candidate.
+    Where rounding makes the same network of several points, the one nearest to the surface stands for them.
+    The base itself is no candidate.
 
     Raises:
         UsageError: fewer than two; says which points come nearest, and how to widen the grid.
@@ -104,7 +104,7 @@ def candidates(space: Space) -> tuple[Candidate, ...]:
     scaled = [network for network in networks if shape(network.spec) != shape(space.base)]
     if not scaled:
         raise UsageError(
-            f"phi = {space.phi:g}: every point of the grid rounds to {space.base.name} itself; take a larger --phi"
+            f"phi = {space.phi:g}: all of the grid rounds to {space.base.name} itself; take a larger --phi"
         )
     fair = tuple(each for each in scaled if abs(space.ratio(each) - 1) <= space.cost_tolerance + _EXACT)
     if len(fair) < 2:
@@ -125,8 +125,8 @@ def check_base(space: Space) -> None:
     if base.resolution < base.total_stride:
         raise UsageError(
             f"{base.name} at {base.resolution}×{base.resolution} pixels: that is below its total stride of "
-            f"{base.total_stride}, and nothing would be left of an image; take a -cifar network as --base, or "
-            f"--resolution {base.total_stride} or more"
+            f"{base.total_stride}, and nothing would be left of an image; take a -cifar network as --base, "
+            f"or --resolution {base.total_stride} or more"
         )
 
 
@@ -186,8 +186,8 @@ def _few_points(space: Space, found: int) -> UsageError:
     )
     return UsageError(
         f"the grid of step {space.step:g} has {_count(found, 'point')} with alpha·beta²·gamma² within "
-        f"{space.tolerance:.0%} of 2, and a search needs two; nearest misses: {shown or 'none'}; take a finer "
-        f"--step{''.join(needed)}"
+        f"{space.tolerance:.0%} of 2, and a search needs two; nearest misses: {shown or 'none'}; "
+        f"take a finer --step{''.join(needed)}"
     )
 
 
@@ -200,8 +200,9 @@ def _few_networks(space: Space, found: int, scaled: Sequence[Candidate]) -> Usag
         needed = f", or --cost-tolerance {_up(abs(space.ratio(misses[1 - found]) - 1))}"
     return UsageError(
         f"of {_count(len(scaled), 'network')} on the grid, rounding leaves {found} within "
-        f"{space.cost_tolerance:.0%} of {space.target / 1e6:.3g} M MACs (2^{space.phi:g} times {space.base.name}), "
-        f"and a search needs two; nearest misses: {shown or 'none'}; take a finer --step{needed}"
+        f"{space.cost_tolerance:.0%} of {space.target / 1e6:.3g} M MACs (2^{space.phi:g} times "
+        f"{space.base.name}), and a search needs two;"
+        f" nearest misses: {shown or 'none'}; take a finer --step{needed}"
     )
 
 

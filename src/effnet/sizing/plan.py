@@ -24,7 +24,7 @@ from effnet.training.folder import outside_data
 BASE_FILE = "base.json"
 TRIALS_FOLDER = "trials"
 STORAGE_FILE = "search.sqlite"
-STEPS = {"grid": 0.1, "tpe": 0.02}
+STEPS = {"grid": 0.05, "tpe": 0.02}
 MIN_HALVING_EPOCHS = 3
 PAPER_WEIGHT = -0.07  # paper §4: ACC · (FLOPS / T)^w
 
@@ -45,8 +45,8 @@ class SearchConfig:
     seeds: Annotated[int, Field(ge=1, le=1000)] = 3
     """Trainings of each candidate, with the seeds from --seed on; one allows no claim."""
     step: Annotated[float, Field(ge=0.01, le=1.0)] | None = None
-    """Distance of two values of a coefficient on the grid; 0.1, or 0.02 for tpe, when not given."""
-    tolerance: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    """Distance of two values of a coefficient on the grid; 0.05, or 0.02 for tpe, when not given."""
+    tolerance: Annotated[float, Field(gt=0.0, le=0.5)] = 0.2
     """How far alpha·beta²·gamma² may be from 2, as a share of it."""
     cost_tolerance: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     """How far the MACs of the rounded network may be from 2^phi times the base's, as a share of that."""
@@ -202,7 +202,7 @@ def check(config: TrainConfig, search: SearchConfig) -> None:
         raise UsageError("--trials is for --sampler tpe; a grid tries every candidate")
     if search.halving and config.epochs < MIN_HALVING_EPOCHS:
         raise UsageError(
-            f"--halving needs --epochs {MIN_HALVING_EPOCHS} or more to end a training early, not {config.epochs}"
+            f"--halving needs --epochs {MIN_HALVING_EPOCHS} or more to end one early, not {config.epochs}"
         )
 
 

@@ -69,7 +69,7 @@ class Ticket:
             u, v = (self.trial.suggest_float(name, 0.0, 1.0) for name in SURFACE)
         return u, v
 
-    def note(self, **attrs: Any) -> bool:
+    def note(self, attrs: Mapping[str, Any]) -> bool:
         """Write something down with the trial; tell whether it is still this worker's."""
         with talking(self.queue.name):
             try:
@@ -88,24 +88,24 @@ class Ticket:
             except UpdateFinishedTrialError:
                 return False
 
-    def complete(self, value: float, **attrs: Any) -> bool:
+    def complete(self, value: float, attrs: Mapping[str, Any]) -> bool:
         """Hand in the result; tell whether it counts."""
-        return self._end(TrialState.COMPLETE, value, **attrs)
+        return self._end(TrialState.COMPLETE, attrs, value)
 
-    def stop(self, **attrs: Any) -> None:
+    def stop(self, attrs: Mapping[str, Any]) -> None:
         """Say that the pruner ended it."""
-        self._end(TrialState.PRUNED, **attrs)
+        self._end(TrialState.PRUNED, attrs)
 
     def fail(self, error: str) -> None:
         """Say that it failed and would fail again."""
-        self._end(TrialState.FAIL, **{ERROR: error})
+        self._end(TrialState.FAIL, {ERROR: error})
 
     def give_back(self, reason: str) -> None:
         """Leave the job to whoever takes it next."""
-        self._end(TrialState.FAIL, **{REASON: reason})
+        self._end(TrialState.FAIL, {REASON: reason})
 
-    def _end(self, state: TrialState, value: float | None = None, **attrs: Any) -> bool:
-        if not self.note(**attrs):
+    def _end(self, state: TrialState, attrs: Mapping[str, Any], value: float | None = None) -> bool:
+        if not self.note(attrs):
             return False
         with talking(self.queue.name):
             told = self.queue.study.tell(self.trial, value, state, skip_if_finished=True)
@@ -115,9 +115,9 @@ class Ticket:
 class Queue:
     """The jobs of a study, shared by all of its workers.
 
-    Nothing is put into it beforehand: whoever is free looks which jobs nobody has and begins one. So it does not
-    matter when a worker dies, joins or brings more candidates or seeds; two that begin the same job at the same
-    moment see so in the storage, and the second one lets go.
+    Nothing is put into it beforehand: whoever is free looks which jobs nobody has and begins one. So it does
+    not matter when a worker dies, joins or brings more candidates or seeds; two that begin the same job at
+    the same moment see so in the storage, and the second one lets go.
     """
 
     def __init__(self, study: optuna.Study, storage: RDBStorage, name: str, *, seed: int | None) -> None:
@@ -195,7 +195,7 @@ class Queue:
             self.study.tell(trial, state=TrialState.FAIL)
             return None
         ticket = Ticket(self, trial, job)
-        ticket.note(**{WORKER: self.worker})
+        ticket.note({WORKER: self.worker})
         if job not in agenda.jobs:
             ticket.give_back("not on this worker's agenda")
         elif not self.ledger().holds(trial.number, job):

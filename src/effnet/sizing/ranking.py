@@ -97,16 +97,16 @@ class Ranking:
         )
         if self.comparison is None:
             return (
-                f"no claim: {lead} with one seed, and another seed may turn that round; the same command with "
-                f"--seeds {FEW_SEEDS} goes on from here"
+                f"no claim: {lead} with one seed, and another seed may turn that round; the same command "
+                f"with --seeds {FEW_SEEDS} goes on from here"
             )
         found = self.comparison
         word = "significant" if found.is_significant else "not significant"
         seeds, images = (interval(each) for each in (found.seed_interval, found.image_interval))
         few = "; two seeds show only large differences" if found.num_seeds < FEW_SEEDS else ""
         return (
-            f"{word}: {lead}; 95 % interval {seeds} over other seeds (p = {found.p_value:.2g}), {images} over other "
-            f"images{few}"
+            f"{word}: {lead}; 95 % interval {seeds} over other seeds (p = {found.p_value:.2g}), {images} "
+            f"over other images{few}"
         )
 
     @property
@@ -118,8 +118,8 @@ class Ranking:
             else "all others are behind it"
         )
         return (
-            f"{tied}; the images that ranked {len(self.ranked)} candidates flatter the first, so expect a little less "
-            f"of it on new ones"
+            f"{tied}; the images that ranked {len(self.ranked)} candidates flatter the first, so expect a "
+            f"little less of it on new ones"
         )
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from effnet import config as configuration
 from effnet.data.datasets import open_dataset
 from effnet.errors import UsageError
-from effnet.files import check_folder
 from effnet.sizing.plan import Plan, SearchConfig, adapted, prepare, search_config
 from effnet.sizing.ranking import rank
 from effnet.sizing.results import SearchResult, finished, write_results
@@ -75,7 +74,6 @@ def run(plan: Plan, reporter: SearchReporter, command: str = "") -> SearchResult
 
     Other workers may be at the same search. A trial that another one does not finish is done here.
     """
-    check_folder(plan.folder)
     plan.write_base()
     queue = open_queue(plan)
     with Interrupts() as interrupts:

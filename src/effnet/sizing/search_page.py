@@ -63,9 +63,9 @@ def facts(plan: Plan, ranking: Ranking, command: str) -> list[tuple[str, str]]:
         ),
         (
             "Candidates",
-            f"{len(plan.candidates)}: coefficients in steps of {space.step:g}, α·β²·γ² within {space.tolerance:.0%} "
-            f"of 2, multiply-adds of the rounded network within {space.cost_tolerance:.0%} of 2^φ times the base's "
-            f"({space.target / 1e6:,.1f} M); {how(plan)}",
+            f"{len(plan.candidates)}: coefficients in steps of {space.step:g}, α·β²·γ² within "
+            f"{space.tolerance:.0%} of 2, multiply-adds of the rounded network within "
+            f"{space.cost_tolerance:.0%} of 2^φ times the base's ({space.target / 1e6:,.1f} M); {how(plan)}",
         ),
         ("Ranked by", OBJECTIVES[search.objective]),
         (

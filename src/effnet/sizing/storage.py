@@ -10,7 +10,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from effnet.errors import EffnetError, UsageError
 
@@ -37,10 +37,10 @@ def open_storage(url: str, heartbeat: int) -> RDBStorage:
 
     """
     name = readable(url)
-    is_file = url.startswith("sqlite")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         with talking(name), deliberately():
-            return _open(url, heartbeat, {"connect_args": {"timeout": SQLITE_SECONDS}} if is_file else {})
+            return _open(url, heartbeat, TRIES)
     except ImportError as error:
         cause = error.__cause__ or error
         raise UsageError(
@@ -50,17 +50,16 @@ def open_storage(url: str, heartbeat: int) -> RDBStorage:
         raise EffnetError(f"--storage {name}: {error}") from None
 
 
-def _open(url: str, heartbeat: int, engine: dict[str, object]) -> RDBStorage:
+def _open(url: str, heartbeat: int, tries: int) -> RDBStorage:
     """Open; workers that start at the same moment may all find no tables, and only one can make them."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    for tries in range(TRIES):
-        try:
-            return RDBStorage(url, engine, heartbeat_interval=heartbeat, grace_period=GRACE_BEATS * heartbeat)
-        except OperationalError as error:
-            if "already exists" not in str(error) or tries == TRIES - 1:
-                raise
-            time.sleep(1.0)
-    raise AssertionError  # the loop returns or raises
+    engine = {"connect_args": {"timeout": SQLITE_SECONDS}} if url.startswith("sqlite") else {}
+    try:
+        return RDBStorage(url, engine, heartbeat_interval=heartbeat, grace_period=GRACE_BEATS * heartbeat)
+    except OperationalError as error:
+        if "already exists" not in str(error) or tries == 1:
+            raise
+    time.sleep(1.0)
+    return _open(url, heartbeat, tries - 1)
 
 
 def readable(url: str) -> str:
@@ -71,12 +70,14 @@ def readable(url: str) -> str:
 
     """
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except (ArgumentError, ValueError):
+        address = make_url(url)
+        address.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError):
         raise UsageError(
             f"--storage {url}: not the URL of a database; it looks like sqlite:///FILE or "
             f"postgresql://USER:PASSWORD@HOST/NAME"
         ) from None
+    return address.render_as_string(hide_password=True)
 
 
 @contextmanager
@@ -87,8 +88,8 @@ def talking(name: str) -> Iterator[None]:
     except (SQLAlchemyError, StorageInternalError) as error:
         lines = str(getattr(error.__cause__ or error, "orig", None) or error).strip().splitlines()
         raise EffnetError(
-            f"--storage {name} cannot be used: {lines[0] if lines else type(error).__name__}; nothing that was "
-            f"found is lost, and the same command goes on when it can be reached"
+            f"--storage {name} cannot be used: {lines[0] if lines else type(error).__name__}; nothing that "
+            f"was found is lost, and the same command goes on when it can be reached"
         ) from error
 
 

@@ -4,6 +4,7 @@ import optuna
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 
 from effnet.errors import UsageError, some
+from effnet.files import check_folder
 from effnet.sizing.plan import STORAGE_FILE, Plan, differences
 from effnet.sizing.queue import Queue
 from effnet.sizing.storage import deliberately, open_storage, readable, sqlite_url, talking
@@ -17,9 +18,10 @@ def open_queue(plan: Plan) -> Queue:
 
     Raises:
         UsageError: the study is that of another search; says where they differ.
-        EffnetError: the storage cannot be reached.
+        EffnetError: the storage cannot be reached, or the folder not be written to.
 
     """
+    check_folder(plan.folder)
     url = plan.search.storage or sqlite_url(plan.folder / STORAGE_FILE)
     storage, name = open_storage(url, plan.search.heartbeat), readable(url)
     with talking(name), deliberately():

@@ -1,4 +1,4 @@
-"""One worker of a search: it takes trials from the queue until none is left, and gives back what it cannot do."""
+"""One worker of a search: it takes trials from the queue until none is left."""
 
 import time
 from collections.abc import Mapping
@@ -212,7 +212,7 @@ class Worker:
             candidate = nearest(on_surface(*ticket.point()), self.plan.candidates)
         elif self.plan.search.sampler == "tpe":
             ticket.point()  # the same as before: a sampler learns from each seed
-        ticket.note(**{COEFFICIENTS: list(vars(candidate.coefficients).values())})
+        ticket.note({COEFFICIENTS: list(vars(candidate.coefficients).values())})
         return candidate
 
     def _train(self, ticket: Ticket, candidate: Candidate) -> None:
@@ -223,20 +223,20 @@ class Worker:
             outcome = run_trial(plan.dataset, config, plan.trials_folder, Watch(self, ticket))
         except (StoppedEarlyError, DivergedError) as error:
             if isinstance(error, StoppedEarlyError):
-                ticket.stop(**{EPOCHS: error.epochs})
+                ticket.stop({EPOCHS: error.epochs})
             else:
                 ticket.fail(str(error))
             states.remove(plan.trials_folder / key_of(assemble(plan.dataset, config)))
             self.reporter.message(f"{what}: {error}")
             return
-        counts = ticket.complete(plan.objective(outcome.val_top1, candidate.macs), **to_attrs(outcome))
+        counts = ticket.complete(plan.objective(outcome.val_top1, candidate.macs), to_attrs(outcome))
         self._say(what, outcome, counts)
 
     def _say(self, what: str, outcome: Outcome, counts: bool) -> None:
         self.reporter.message(f"{what}: {outcome.val_top1:.2%} in {outcome.seconds:.0f} s")
         if not counts:
             self.reporter.message(
-                "warning: this worker was taken for dead, and another one has the trial now; its result is the same"
+                "warning: taken for dead, this worker has lost the trial to another one, whose result counts"
             )
         if self.queue.problem is not None:
             self.reporter.message(
