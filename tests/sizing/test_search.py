@@ -12,7 +12,6 @@ from typing import Any
 
 import optuna
 import pytest
-from tiny_search import BASE, SETTINGS, Listener, write_base
 
 import effnet
 from effnet.cli.main import main
@@ -26,48 +25,13 @@ from effnet.spec.coefficients import load as load_coefficients
 from effnet.spec.scale import scale
 from effnet.spec.solve import shape
 from effnet.training.reporter import EpochRecord
-
-
-def flags(settings: dict[str, Any], prefix: str = "--") -> list[str]:
-    """Return settings as the command line has them."""
-    words: list[str] = []
-    for name, value in settings.items():
-        key = name.replace("_", "-")
-        if isinstance(value, dict):
-            words += flags(value, f"{prefix}{key}.")
-        elif isinstance(value, bool):
-            words.append(f"{prefix}{'' if value else 'no-'}{key}")
-        else:
-            words += [f"{prefix}{key}", str(value)]
-    return words
+from tiny_search import BASE, SETTINGS, Listener, command, write_base
 
 
 def search(out: Path, reporter: Listener | None = None, **changes: Any) -> SearchResult:
     out.mkdir(exist_ok=True)
     settings = {"seeds": 2, **SETTINGS, **changes}
     return effnet.search("digits", base=write_base(out.parent), out=out, reporter=reporter, **settings)
-
-
-def command(out: Path, *arguments: str, **changes: Any) -> list[str]:
-    settings = {"seeds": 2, **SETTINGS, **changes}
-    return [
-        "search",
-        "digits",
-        "--base",
-        write_base(out.parent),
-        "--out",
-        str(out),
-        *flags(settings),
-        *arguments,
-    ]
-
-
-def failed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
-    capsys.readouterr()
-    assert main(arguments) == code
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    return printed.err.splitlines()[-1].removeprefix("effnet: ")
 
 
 def counted(result: SearchResult) -> Counter[Any]:

@@ -135,12 +135,14 @@ def print_result(result: SearchResult) -> None:
 def ranking_table(ranking: Ranking, plan: Plan) -> Table:
     """Lay out the ranked candidates."""
     is_tradeoff = plan.search.objective == "tradeoff"
-    columns = ["alpha", "beta", "gamma", "MACs", "of target", "accuracy", "±", "best ahead by (points)"]
-    made = table("", [*columns[:7], *(["score"] if is_tradeoff else []), columns[7]], left=0)
+    factors = ["alpha", "beta", "gamma", "blocks", "pixels", "MACs", "of target"]
+    found = ["accuracy", "±", *(["score"] if is_tradeoff else []), "best ahead by (points)"]
+    made = table("", [*factors, *found], left=0)
     for row in ranking.ranked:
-        by, behind = row.candidate.coefficients, row.behind
+        by, spec, behind = row.candidate.coefficients, row.candidate.spec, row.behind
         made.add_row(
-            f"{by.alpha:g}", f"{by.beta:g}", f"{by.gamma:g}", big(row.candidate.macs),
+            f"{by.alpha:g}", f"{by.beta:g}", f"{by.gamma:g}",
+            str(spec.num_blocks), str(spec.resolution), big(row.candidate.macs),
             f"× {plan.space.ratio(row.candidate):.2f}", f"{row.mean:.2%}",
             "" if row.spread is None else f"{row.spread:.2%}",
             *([f"{row.score:.4f}"] if is_tradeoff else []),

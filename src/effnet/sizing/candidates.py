@@ -108,7 +108,7 @@ def candidates(space: Space) -> tuple[Candidate, ...]:
         )
     fair = tuple(each for each in scaled if abs(space.ratio(each) - 1) <= space.cost_tolerance + _EXACT)
     if len(fair) < 2:
-        raise _few_networks(space, len(fair), scaled)
+        raise _few_networks(space, len(fair), networks)
     return fair
 
 
@@ -191,18 +191,21 @@ def _few_points(space: Space, found: int) -> UsageError:
     )
 
 
-def _few_networks(space: Space, found: int, scaled: Sequence[Candidate]) -> UsageError:
+def _few_networks(space: Space, found: int, networks: Sequence[Candidate]) -> UsageError:
     """Say which rounded networks come nearest to the target."""
+    scaled = [network for network in networks if shape(network.spec) != shape(space.base)]
     misses = sorted(scaled, key=lambda each: abs(space.ratio(each) - 1))[found:]
     shown = ", ".join(f"{each.name} (× {space.ratio(each):.2f})" for each in misses[:NUM_MISSES])
-    needed = ""
+    remedies = ["a finer --step"]
+    if len(scaled) < len(networks):
+        remedies.append("a larger --phi (a part of the grid rounds to the base itself)")
     if len(misses) > 1 - found:
-        needed = f", or --cost-tolerance {_up(abs(space.ratio(misses[1 - found]) - 1))}"
+        remedies.append(f"--cost-tolerance {_up(abs(space.ratio(misses[1 - found]) - 1))}")
     return UsageError(
         f"of {_count(len(scaled), 'network')} on the grid, rounding leaves {found} within "
         f"{space.cost_tolerance:.0%} of {space.target / 1e6:.3g} M MACs (2^{space.phi:g} times "
-        f"{space.base.name}), and a search needs two;"
-        f" nearest misses: {shown or 'none'}; take a finer --step{needed}"
+        f"{space.base.name}), and a search needs two; nearest misses: {shown or 'none'}; take "
+        f"{' or '.join(remedies)}"
     )
 
 

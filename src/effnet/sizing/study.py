@@ -37,16 +37,16 @@ def open_queue(plan: Plan) -> Queue:
 
 
 def agree(study: optuna.Study, plan: Plan) -> None:
-    """Write down what the study asks, or compare it with what was written down before.
+    """Compare what the study asks with what the search does; before the first trial, write it down.
 
     Raises:
         UsageError: it asks something else.
 
     """
-    if QUESTION not in study.user_attrs:
-        if study.get_trials(deepcopy=False):
-            raise UsageError(f"study {study.study_name!r} is not a search of effnet; take another --study")
+    if not study.get_trials(deepcopy=False):
         study.set_user_attr(QUESTION, plan.question())
+    elif QUESTION not in study.user_attrs:
+        raise UsageError(f"study {study.study_name!r} is not a search of effnet; take another --study")
     found = differences(plan.question(), study.user_attrs[QUESTION])
     if found:
         raise UsageError(

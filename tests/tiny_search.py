@@ -43,6 +43,28 @@ def space(**changes: Any) -> Space:
     return Space(base=BASE, **(values | changes))
 
 
+def flags(settings: dict[str, Any], prefix: str = "--") -> list[str]:
+    """Return settings as the command line has them."""
+    words: list[str] = []
+    for name, value in settings.items():
+        key = name.replace("_", "-")
+        if isinstance(value, dict):
+            words += flags(value, f"{prefix}{key}.")
+        elif isinstance(value, bool):
+            words.append(f"{prefix}{'' if value else 'no-'}{key}")
+        else:
+            words += [f"{prefix}{key}", str(value)]
+    return words
+
+
+def command(out: Path, *arguments: str, **changes: Any) -> list[str]:
+    """Return the arguments of `effnet` for a search."""
+    settings = {"seeds": 2, **SETTINGS, **changes}
+    return [
+        "search", "digits", "--base", write_base(out.parent), "--out", str(out), *flags(settings), *arguments
+    ]  # fmt: skip
+
+
 class Listener(SilentSearch):
     """A reporter that keeps what it is told."""
 
