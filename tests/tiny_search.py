@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from effnet.sizing.candidates import Space
-from effnet.sizing.worker import Progress, SilentSearch
+from effnet.sizing.progress import Progress, SilentSearch
 from effnet.spec import netspec
 from effnet.spec.netspec import Head, NetSpec, Stage, Stem
 

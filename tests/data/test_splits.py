@@ -285,7 +285,9 @@ def test_max_val_draws_from_a_validation_part_of_its_own() -> None:
     assert splits.train.names == data.parts["train"].names
 
 
-@pytest.mark.parametrize("key", ["max_train", "max_val"])
-def test_less_than_an_image_of_each_class_is_refused(key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "config"), [("max_train", DataConfig(max_train=2)), ("max_val", DataConfig(max_val=2))]
+)
+def test_less_than_an_image_of_each_class_is_refused(key: str, config: DataConfig) -> None:
     with pytest.raises(UsageError, match=rf"data.{key} = 2: there are 3 classes, and each needs an image"):
-        split(dataset(30, 30, 30), replace(DataConfig(), **{key: 2}), 0)
+        split(dataset(30, 30, 30), config, 0)

@@ -1,7 +1,5 @@
 """The ledger: every job is open, with a worker, or over, and counts once."""
 
-from typing import Any
-
 import pytest
 
 from effnet.sizing.ledger import ERROR, MAX_DEATHS, REASON, Agenda, Entry, Job, Ledger, State
@@ -12,8 +10,12 @@ AGENDA = Agenda((JOB, OTHER, LATER), first_seed=0, is_gated=False)
 GATED = Agenda(AGENDA.jobs, first_seed=0, is_gated=True)
 
 
-def entry(number: int, state: State, job: Job | None = JOB, **attrs: Any) -> Entry:
-    return Entry(number, state, job, attrs, {})
+def entry(number: int, state: State, job: Job | None = JOB) -> Entry:
+    return Entry(number, state, job, {}, {})
+
+
+def noted(number: int, state: State, name: str, text: str) -> Entry:
+    return Entry(number, state, JOB, {name: text}, {})
 
 
 @pytest.mark.parametrize(
@@ -23,12 +25,12 @@ def entry(number: int, state: State, job: Job | None = JOB, **attrs: Any) -> Ent
         ([entry(0, "waiting")], "open"),
         ([entry(0, "running")], "running"),
         ([entry(0, "fail")], "open"),
-        ([entry(0, "fail", **{REASON: "interrupted"})], "open"),
+        ([noted(0, "fail", REASON, "interrupted")], "open"),
         ([entry(0, "fail"), entry(1, "running")], "running"),
         ([entry(0, "fail"), entry(1, "complete")], "done"),
         ([entry(0, "complete"), entry(1, "running")], "done"),
         ([entry(0, "pruned")], "stopped"),
-        ([entry(0, "fail", **{ERROR: "the loss is nan"})], "failed"),
+        ([noted(0, "fail", ERROR, "the loss is nan")], "failed"),
         ([entry(0, "complete", OTHER)], "open"),
         ([entry(0, "complete", None)], "open"),
     ],
@@ -45,12 +47,12 @@ def test_a_job_that_kills_its_workers_is_given_up() -> None:
 
 
 def test_interruptions_are_no_deaths() -> None:
-    given_back = [entry(number, "fail", **{REASON: "interrupted"}) for number in range(2 * MAX_DEATHS)]
+    given_back = [noted(number, "fail", REASON, "interrupted") for number in range(2 * MAX_DEATHS)]
     assert Ledger(given_back).status(JOB, AGENDA) == "open"
 
 
 def test_the_first_result_is_the_only_one_that_counts() -> None:
-    ledger = Ledger([entry(0, "fail"), entry(1, "complete", value=1), entry(2, "complete", value=2)])
+    ledger = Ledger([entry(0, "fail"), entry(1, "complete"), entry(2, "complete")])
     counted = ledger.result(JOB)
     assert counted is not None
     assert counted.number == 1
@@ -67,7 +69,7 @@ def test_other_seeds_wait_at_the_gate() -> None:
     assert Ledger([entry(0, "complete")]).ready(GATED) == [OTHER, LATER]
 
 
-@pytest.mark.parametrize("end", [entry(0, "pruned"), entry(0, "fail", **{ERROR: "the loss is nan"})])
+@pytest.mark.parametrize("end", [entry(0, "pruned"), noted(0, "fail", ERROR, "the loss is nan")])
 def test_other_seeds_are_skipped_when_the_first_came_to_nothing(end: Entry) -> None:
     ledger = Ledger([end, entry(1, "complete", OTHER)])
     assert ledger.status(LATER, GATED) == "skipped"

@@ -176,9 +176,12 @@ def test_a_worker_killed_at_a_bad_moment_loses_nothing(action: str, path: Path) 
     action = f"import warnings; warnings.simplefilter('ignore'); {action}"
     killed(path, action)
     queue = join(path)
-    finish(queue)
-    wait_until(lambda: queue.take(AGENDA, nothing) is None and bool(queue.ledger().ready(AGENDA)) is False)
-    wait_until(lambda: bool(finish(queue)) or queue.ledger().is_over(AGENDA))
+
+    def is_over() -> bool:
+        finish(queue)
+        return queue.ledger().is_over(AGENDA)
+
+    wait_until(is_over)
     assert_each_job_counts_once(queue)
 
 

@@ -242,7 +242,7 @@ def test_two_workers_share_a_search(found: SearchResult, tmp_path: Path) -> None
 def test_a_killed_search_loses_and_repeats_nothing(found: SearchResult, tmp_path: Path) -> None:
     out = tmp_path / "out"
     slow_down = ["--save-minutes", "0.0001"]
-    settings = {"heartbeat": 1, "epochs": 8}
+    settings: dict[str, Any] = {"heartbeat": 1, "epochs": 8}
     process = subprocess.Popen(
         [sys.executable, "-m", "effnet", *command(out, "--yes", *slow_down, **settings)],
         stderr=subprocess.PIPE, text=True,

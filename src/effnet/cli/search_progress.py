@@ -6,7 +6,7 @@ from rich.text import Text
 
 from effnet.cli.progress import TerminalReporter
 from effnet.sizing.outlook import in_words
-from effnet.sizing.worker import Progress
+from effnet.sizing.progress import Progress
 from effnet.training.reporter import EpochRecord
 
 TRIALS = "trials"

@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from statistics import mean
-from typing import Any, Protocol
+from typing import Any
 
 from effnet.errors import DivergedError, EffnetError
 from effnet.sizing.candidates import Candidate, nearest, on_surface
 from effnet.sizing.ledger import Job, Ledger
 from effnet.sizing.outcomes import OUTCOME, to_attrs
 from effnet.sizing.plan import Plan
+from effnet.sizing.progress import Progress, SearchReporter
 from effnet.sizing.queue import SURFACE, Queue, Ticket
 from effnet.sizing.ranking import COEFFICIENTS, EPOCHS, candidate_of
 from effnet.sizing.trial import Outcome, key_of, run_trial
@@ -18,7 +18,7 @@ from effnet.training import state as states
 from effnet.training.folder import FolderInUseError
 from effnet.training.interrupt import InterruptedTrainingError, Interrupts
 from effnet.training.parts import assemble
-from effnet.training.reporter import EpochRecord, Reporter, Silent, StepRecord
+from effnet.training.reporter import EpochRecord, StepRecord
 
 POLL_SECONDS = 0.2
 MAX_WAIT = 5.0  # seconds between two looks at what other workers do
@@ -39,35 +39,6 @@ class StoppedEarlyError(EffnetError):
     def __init__(self, epochs: int) -> None:
         super().__init__(f"stopped after {epochs} epochs: others do better")
         self.epochs = epochs
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a search is."""
-
-    done: int
-    """Trials that need no more work."""
-    total: int
-    others: int
-    """Trials that other workers have."""
-    seconds_left: float | None
-    """None before the first trial is done."""
-    now: str
-    """What this worker does."""
-
-
-class SearchReporter(Reporter, Protocol):
-    """Receives the progress of a search, and of the training that runs."""
-
-    def trials(self, progress: Progress) -> None:
-        """Follow the trials."""
-
-
-class SilentSearch(Silent):
-    """A reporter that says nothing."""
-
-    def trials(self, progress: Progress) -> None:
-        """Drop the progress."""
 
 
 class Watch:
