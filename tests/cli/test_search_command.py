@@ -89,7 +89,7 @@ def test_without_a_terminal_yes_must_be_said(tmp_path: Path, capsys: Capture) ->
         (["search", "digits", "--base", "quick-cifar", "--cost-tolerance", "0.01"], "nearest misses:"),
         (["search", "digits", "--base", "quick-cifar", "--sampler", "tpe"], "needs --trials N"),
         (["search", "digits", "--base", "quick-cifar", "--trials", "9"], "--trials is for --sampler tpe"),
-        (["search", "digits", "--halving", "--base", "quick-cifar", "--epochs", "2"], "needs --epochs 3"),
+        (["search", "--halving", "digits", "--base", "quick-cifar", "--epochs", "2"], "needs --epochs 3"),
         (["search", "--yes", "digits", "--base", "quick-cifar", "--storage", "x"], "not the URL"),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +147,30 @@ def test_a_search_goes_on_with_more_seeds(tmp_path: Path) -> None:
     assert two.ranking.comparison is not None
     assert sum("seed 1: " in message for message in listener.messages) == len(two.plan.candidates)
     assert not any("seed 0: " in message for message in listener.messages)
+
+
+def test_settings_that_the_search_decides_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"a search decides model itself; take --base"):
+        search(tmp_path / "out", model="b1")
+    with pytest.raises(UsageError, match=r"seeds = 0: input should be greater"):
+        search(tmp_path / "out", seeds=0)
+    with pytest.raises(UsageError, match=r"unknown key 'seedz'"):
+        search(tmp_path / "out", seedz=3)
+
+
+def test_the_trial_of_a_worker_without_a_sign_of_life_is_waited_for_and_done(tmp_path: Path) -> None:
+    first = search(tmp_path / "out", seeds=1, heartbeat=1)
+    more = replace(first.plan, search=replace(first.plan.search, seeds=2))
+    ticket = open_queue(more).take(more.agenda, lambda job, ledger: {})  # whoever has it does not live
+    assert ticket is not None
+    listener = Listener()
+    result = search(tmp_path / "out", listener, seeds=2, heartbeat=1)
+    assert counted(result) == Counter(result.plan.agenda.jobs)
+    waits = [message for message in listener.messages if message.startswith("waiting for")]
+    assert waits == [
+        "waiting for trials of other workers (1); one without a sign of life for 3 seconds is done here"
+    ]
+    assert [entry.state for entry in open_queue(more).ledger().of(ticket.job)] == ["fail", "complete"]
 
 
 class Stopper(Listener):

@@ -88,7 +88,7 @@ def announce(plan: Plan, recipe: str, reporter: SearchTerminal) -> None:
     )
     if search.seeds < FEW_SEEDS:
         reporter.message(
-            f"warning: with {seeds} hardly any claim is possible; "
+            f"warning: with {seeds} {'no' if search.seeds == 1 else 'hardly any'} claim is possible; "
             f"--seeds {FEW_SEEDS} can be added later, the same command then goes on"
         )
 

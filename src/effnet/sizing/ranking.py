@@ -112,13 +112,14 @@ class Ranking:
     @property
     def caution(self) -> str:
         """What remains true of any verdict."""
-        tied = (
-            f"{len(self.ties)} of the others cannot be told from it"
-            if self.ties
-            else "all others are behind it"
-        )
+        others, tied = len(self.ranked) - 1, len(self.ties)
+        told = f"{tied} of the {others} others cannot be told from it"
+        if tied == others:
+            told = "none of the others can be told from it"
+        elif not tied:
+            told = "all others are behind it"
         return (
-            f"{tied}; the images that ranked {len(self.ranked)} candidates flatter the first, so expect a "
+            f"{told}; the images that ranked {len(self.ranked)} candidates flatter the first, so expect a "
             f"little less of it on new ones"
         )
 

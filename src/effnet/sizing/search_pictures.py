@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CORNERS = {"depth": (0.5, sqrt(0.75)), "width": (0.0, 0.0), "resolution": (1.0, 0.0)}
 """Where all of the cost goes into one dimension: `(x, y)` of an equilateral triangle."""
 LETTERS = {"depth": "α", "width": "β", "resolution": "γ"}
+SIZE = (5.2, 4.4)  # inches; half a page, or a phone
 
 
 def place(shares: Shares) -> tuple[float, float]:
@@ -28,21 +29,28 @@ def place(shares: Shares) -> tuple[float, float]:
 
 def draw_surface(ranking: Ranking, space: Space, path: Path) -> None:
     """Draw the mean accuracy of each candidate where it lies on the surface alpha·beta²·gamma² = 2."""
-    figure, axis = new_figure(6.4, 5.6)
+    figure, axis = new_figure(*SIZE)
     _draw_triangle(axis)
     paper = Candidate(PAPER, space.base, 0)
-    axis.plot(*place(paper.shares), "+", color="black", markersize=12, label="the paper's coefficients")
+    axis.plot(*place(paper.shares), "+", color="black", markersize=11, label="the paper's coefficients")
     for row in ranking.others:
         axis.plot(*place(row.candidate.shares), "o", color=GREY, fillstyle="none", markersize=9)
-    spots = np.array([place(row.candidate.shares) for row in ranking.ranked])
-    means = [100 * row.mean for row in ranking.ranked]
+    rows = ranking.ranked[::-1]  # where two lie on one spot, the better one is seen
+    spots = np.array([place(row.candidate.shares) for row in rows])
+    means = [100 * row.mean for row in rows]
     shown = axis.scatter(*spots.T, c=means, cmap="viridis", s=110, edgecolors="white", zorder=3)
-    x, y = spots[0]
     axis.plot(
-        x, y, "o", color=ORANGE, fillstyle="none", markersize=16, markeredgewidth=2.5, label="best", zorder=4
+        *spots[-1],
+        "o",
+        color=ORANGE,
+        fillstyle="none",
+        markersize=15,
+        markeredgewidth=2.5,
+        label="best",
+        zorder=4,
     )
     figure.colorbar(shown, ax=axis, label="validation accuracy, %", shrink=0.7)
-    axis.legend(frameon=False, loc="upper left", fontsize=9)
+    figure.legend(frameon=False, loc="outside lower center", ncols=2, fontsize=9)
     save_figure(figure, path)
 
 
@@ -61,16 +69,16 @@ def _draw_triangle(axis: "Axes") -> None:
     for name, (x, y) in CORNERS.items():
         above = y > 0
         axis.text(
-            x, y + (0.03 if above else -0.03), f"all into {name} ({LETTERS[name]})",
+            x, y + (0.03 if above else -0.03), f"all into {name}\n({LETTERS[name]})",
             ha="center", va="bottom" if above else "top", fontsize=10,
         )  # fmt: skip
-    axis.set(xlim=(-0.2, 1.2), ylim=(-0.12, 0.98), aspect="equal")
+    axis.set(xlim=(-0.25, 1.25), ylim=(-0.17, 1.04), aspect="equal")
     axis.set_axis_off()
 
 
 def draw_cost(ranking: Ranking, space: Space, path: Path) -> None:
     """Draw accuracy, mean and standard deviation over the seeds, against the MACs of the rounded network."""
-    figure, axis = new_figure(6.4, 4.6)
+    figure, axis = new_figure(*SIZE)
     low, high = (space.target * (1 + sign * space.cost_tolerance) / 1e6 for sign in (-1, 1))
     axis.axvspan(low, high, color=GREY, alpha=0.12, linewidth=0, label="allowed")
     axis.axvline(space.target / 1e6, color=GREY, linewidth=1, linestyle="--", label="target")
@@ -87,8 +95,13 @@ def draw_cost(ranking: Ranking, space: Space, path: Path) -> None:
 
 
 def draw_learning(ranking: Ranking, path: Path) -> None:
-    """Draw the validation accuracy over the epochs: mean over the seeds of each candidate."""
-    figure, axis = new_figure(6.4, 4.6)
+    """Draw the validation accuracy over the epochs: mean over the seeds of each candidate.
+
+    What lies below all curves after a third of the epochs is cut off: the first rise would flatten the rest.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axis = new_figure(*SIZE)
     styles = [("best", ORANGE), ("runner-up", BLUE), ("others", GREY)]
     for index, row in reversed(list(enumerate(ranking.ranked))):
         label, colour = styles[min(index, 2)]
@@ -97,7 +110,11 @@ def draw_learning(ranking: Ranking, path: Path) -> None:
             epochs, means, color=colour, alpha=0.5 if index > 1 else 1.0, linewidth=1 if index > 1 else 2,
             marker="o" if len(epochs) < 3 else None, label=label if index < 3 else None,
         )  # fmt: skip
-    axis.set(xlabel="epoch", ylabel="validation accuracy, %")
+    curves = [learning(row)[1] for row in ranking.ranked]
+    lowest, highest = min(curve[len(curve) // 3] for curve in curves), max(map(max, curves))
+    margin = 0.05 * max(highest - lowest, 1.0)
+    axis.set(xlabel="epoch", ylabel="validation accuracy, %", ylim=(lowest - margin, highest + margin))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(frameon=False, fontsize=9, loc="lower right")
     _open(axis)
     save_figure(figure, path)

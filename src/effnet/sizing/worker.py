@@ -13,6 +13,7 @@ from effnet.sizing.plan import Plan
 from effnet.sizing.progress import Progress, SearchReporter
 from effnet.sizing.queue import SURFACE, Queue, Ticket
 from effnet.sizing.ranking import COEFFICIENTS, EPOCHS, candidate_of
+from effnet.sizing.storage import GRACE_BEATS
 from effnet.sizing.trial import Outcome, key_of, run_trial
 from effnet.training import state as states
 from effnet.training.folder import FolderInUseError
@@ -98,6 +99,7 @@ class Worker:
         self.interrupts = interrupts
         self.said: set[str] = set()
         self.is_first = True
+        self.waits = False
 
     def run(self) -> Ledger:
         """Work until nothing is left to do, and wait for what others do last.
@@ -119,8 +121,19 @@ class Worker:
             ledger = self.queue.ledger()
             if ledger.is_over(self.plan.agenda):
                 return ledger
-            self._report(ledger, "waiting for other workers")
-            self._wait()
+            self._await_others(ledger)
+
+    def _await_others(self, ledger: Ledger) -> None:
+        """Let some time pass, and say once what for."""
+        if not self.waits:
+            self.waits = True
+            seconds = GRACE_BEATS * self.queue.heartbeat
+            self.reporter.message(
+                f"waiting for trials of other workers ({ledger.count(self.plan.agenda, 'running')}); one "
+                f"without a sign of life for {seconds} seconds is done here"
+            )
+        self._report(ledger, "waiting for other workers")
+        self._wait()
 
     def heed(self) -> None:
         """Stop if a signal asked for it.
