@@ -20,7 +20,7 @@ ROOMS = (
 WITHOUT_TORCH = ("errors", "files", "recipe", "spec", "config", "imaging", "modelfile")
 MAX_MODULE_LINES = 250
 MAX_FUNCTION_LINES = 40
-HEAVY = {"torch", "kornia", "sklearn", "matplotlib", "timm", "torchvision"}
+HEAVY = {"torch", "kornia", "sklearn", "matplotlib", "optuna", "sqlalchemy", "timm", "torchvision"}
 
 
 def modules() -> list[Path]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
     from effnet.network.model import create_model as create_model
+    from effnet.sizing.search import search as search
     from effnet.spec.cost import cost as cost
     from effnet.spec.families import get_spec as get_spec
     from effnet.spec.netspec import NetSpec as NetSpec
@@ -31,6 +32,7 @@ _PUBLIC = {
     "train": "effnet.training.run",
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
+    "search": "effnet.sizing.search",
     "write_report": "effnet.evaluation.html",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "load",
     "resume",
     "scale",
+    "search",
     "train",
     "write_report",
 ]

@@ -34,6 +34,10 @@ class DataConfig:
     """Share of the training images kept for every choice made during training."""
     test_fraction: Share = 0.2
     """Share of all images kept for the final test, when the data set has no split of its own."""
+    max_train: Annotated[int, Field(ge=2)] | None = None
+    """Images to train on, of each class its share, drawn by the seed; all when not given."""
+    max_val: Annotated[int, Field(ge=2)] | None = None
+    """Images to choose by, of each class its share; all of the validation part when not given."""
     balance: Literal["none", "weights", "sampling"] = "none"
     """For unequal classes: weigh the loss by 1 / frequency, or draw images of all classes equally often."""
     max_broken: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01

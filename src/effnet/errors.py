@@ -25,6 +25,10 @@ class ModelFileError(EffnetError):
     """A model file is missing, damaged, or not one of ours."""
 
 
+class DivergedError(EffnetError):
+    """The loss of a training is no longer a finite number."""
+
+
 class MissingExtraError(EffnetError):
     """A command needs an optional dependency that is not installed."""
 

@@ -41,7 +41,7 @@ class ModelHeader:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """What was measured at the end of training, per split."""
     split: Mapping[str, list[str]] = field(default_factory=dict)
-    """Names of the images held out as `val` and `test`, when they were drawn from the data set."""
+    """Names of the images of parts that were drawn: `val` and `test`, and under `max_train` also `train`."""
     effnet_version: str = __version__
 
     @property

@@ -1,6 +1,7 @@
 """What is held out: stratified, disjoint, complete, and decided by the seed alone."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from scipy import stats
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.splits import Splits, absent_classes, find_part, held_out, split
-from effnet.errors import DataError
+from effnet.errors import DataError, UsageError
 
 
 def samples(*counts: int, prefix: str = "") -> Samples:
@@ -219,3 +220,74 @@ def test_parts_of_the_data_set_are_found_without_a_draw() -> None:
 @pytest.mark.parametrize("part", ["train", "val", "test"])
 def test_a_draw_that_is_not_of_these_images_gives_no_parts(drawn: dict[str, list[str]], part: str) -> None:
     assert part_names(dataset(5, 5), drawn, part) is None
+
+
+limits = st.integers(6, 200)
+
+
+@given(counts=class_counts, limit=limits, seed=st.integers(0, 1000))
+def test_max_train_leaves_that_many_images_of_the_training_part(
+    counts: list[int], limit: int, seed: int
+) -> None:
+    data = dataset(*counts)
+    whole = split(data, DataConfig(), seed)
+    some = split(data, DataConfig(max_train=limit), seed)
+    assert len(some.train) == min(limit, len(whole.train))
+    assert set(some.train.names) <= set(whole.train.names)
+    assert some.num_left_out == len(whole.train) - len(some.train)
+    assert (some.val.names, drawn_test(some).names) == (whole.val.names, drawn_test(whole).names)
+
+
+@given(counts=class_counts, limit=limits)
+def test_max_train_gives_each_class_its_share(counts: list[int], limit: int) -> None:
+    data = dataset(*counts)
+    whole = np.bincount(split(data, DataConfig(), 0).train.labels)
+    kept = np.bincount(split(data, DataConfig(max_train=limit), 0).train.labels, minlength=len(whole))
+    exact = whole * min(1.0, limit / whole.sum())
+    assert kept.min() >= 1
+    assert (kept <= whole).all()
+    # A class that is raised to one image takes it from the others.
+    assert np.abs(kept - exact).max() <= 1 + np.maximum(0, 1 - exact).sum()
+
+
+def test_max_train_and_the_seed_decide_who_is_learned_from() -> None:
+    data = dataset(50, 50)
+
+    def names(seed: int) -> tuple[str, ...]:
+        return split(data, DataConfig(max_train=20), seed).train.names
+
+    assert names(3) == names(3)
+    assert len({names(seed) for seed in range(5)}) == 5
+
+
+def test_what_max_train_drew_is_found_again() -> None:
+    for data in (
+        dataset(40, 40),
+        split_dataset(train=samples(30, 30, prefix="t"), val=samples(9, 9, prefix="v")),
+    ):
+        splits = split(data, DataConfig(max_train=10, max_val=4), 0)
+        assert part_names(data, splits.drawn, "train") == splits.train.names
+        assert part_names(data, splits.drawn, "val") == splits.val.names
+
+
+@given(counts=class_counts, limit=limits)
+def test_max_val_leaves_the_others_to_training(counts: list[int], limit: int) -> None:
+    data, config = dataset(*counts), DataConfig(val_fraction=0.5)
+    whole, some = split(data, config, 0), split(data, replace(config, max_val=limit), 0)
+    assert len(some.val) == min(limit, len(whole.val))
+    assert len(some.val) + len(some.train) == len(whole.val) + len(whole.train)
+
+
+def test_max_val_draws_from_a_validation_part_of_its_own() -> None:
+    data = split_dataset(train=samples(9, 9, prefix="t"), val=samples(30, 10, prefix="v"))
+    splits = split(data, DataConfig(max_val=8), 0)
+    assert np.bincount(splits.val.labels).tolist() == [6, 2]
+    assert splits.train.names == data.parts["train"].names
+
+
+@pytest.mark.parametrize(
+    ("key", "config"), [("max_train", DataConfig(max_train=2)), ("max_val", DataConfig(max_val=2))]
+)
+def test_less_than_an_image_of_each_class_is_refused(key: str, config: DataConfig) -> None:
+    with pytest.raises(UsageError, match=rf"data.{key} = 2: there are 3 classes, and each needs an image"):
+        split(dataset(30, 30, 30), config, 0)

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": ("effnet.cli.train", "train a network on a data set and write a model file"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
+    "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
 }
 
 INSTALL = {
@@ -28,6 +29,8 @@ INSTALL = {
     "filelock": "train",
     "matplotlib": "train",
     "jinja2": "train",
+    "optuna": "search",
+    "sqlalchemy": "search",
 }
 
 

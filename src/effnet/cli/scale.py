@@ -13,6 +13,7 @@ from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.stages import change, count_classes, stage_table
 from effnet.errors import UsageError
+from effnet.spec import coefficients as coefficient_files
 from effnet.spec import netspec
 from effnet.spec.cost import Cost, cost
 from effnet.spec.families import B0, NETWORKS, OFFICIAL_TABLE, OfficialRow, get_spec
@@ -35,6 +36,8 @@ class ScaleForm:
     """Width factor per unit of phi, at least 1."""
     gamma: float = PAPER.gamma
     """Resolution factor per unit of phi, at least 1."""
+    coefficients: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Take alpha, beta and gamma from the .json file that `effnet search` wrote."""
     classes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of classes that the costs are for; 1000, or 10 for networks of small images, when not given."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -75,7 +78,14 @@ def compare(form: ScaleForm, phi: float) -> None:
 
 
 def read_coefficients(form: ScaleForm) -> Coefficients:
-    """Check the three coefficients."""
+    """Return the coefficients of the file, or check the three numbers."""
+    given = form.alpha, form.beta, form.gamma
+    if form.coefficients is not None:
+        if given != (PAPER.alpha, PAPER.beta, PAPER.gamma):
+            raise UsageError(
+                "--coefficients brings alpha, beta and gamma; leave --alpha, --beta, --gamma out"
+            )
+        return coefficient_files.load(form.coefficients)
     try:
         return Coefficients(alpha=form.alpha, beta=form.beta, gamma=form.gamma)
     except ValidationError as error:
@@ -154,18 +164,18 @@ def explain_dict(row: OfficialRow, official: NetSpec, formula: NetSpec, form: Sc
                 "formula": coefficient**row.phi,
                 "phi": phi_of(factor, coefficient),
             }
-            for name, factor, coefficient in _dimensions(row, form)
+            for name, factor, coefficient in _dimensions(row, read_coefficients(form))
         ],
         "official": {"spec": netspec.to_dict(official), "cost": asdict(cost(official, count))},
         "formula": {"spec": netspec.to_dict(formula), "cost": asdict(cost(formula, count))},
     }
 
 
-def _dimensions(row: OfficialRow, form: ScaleForm) -> list[tuple[str, float, float]]:
+def _dimensions(row: OfficialRow, by: Coefficients) -> list[tuple[str, float, float]]:
     return [
-        ("depth", row.depth, form.alpha),
-        ("width", row.width, form.beta),
-        ("resolution", row.resolution / B0.resolution, form.gamma),
+        ("depth", row.depth, by.alpha),
+        ("width", row.width, by.beta),
+        ("resolution", row.resolution / B0.resolution, by.gamma),
     ]
 
 
@@ -177,7 +187,7 @@ def print_explanation(row: OfficialRow, official: NetSpec, formula: NetSpec, for
         f"width and resolution stand for φ ≈ {row.phi:g}.\n"
     )
     dimensions = table("", ["", "official", f"formula, φ = {row.phi:g}", "official stands for φ ="])
-    for name, factor, coefficient in _dimensions(row, form):
+    for name, factor, coefficient in _dimensions(row, read_coefficients(form)):
         phi = phi_of(factor, coefficient)
         fitted = "any" if phi is None else f"{phi:.2f}"
         dimensions.add_row(name, f"× {factor:.3f}", f"× {coefficient**row.phi:.3f}", fitted)

@@ -1,7 +1,7 @@
 """Forms that hold the settings of a training: a recipe gives the defaults, flags lie over it."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
@@ -29,7 +29,13 @@ class SettingsForm(Protocol):
 F = TypeVar("F", bound=SettingsForm)
 
 
-def with_recipe(form: type[F], command: str, args: Sequence[str]) -> tuple[F, DataSet, str]:
+def with_recipe(
+    form: type[F],
+    command: str,
+    args: Sequence[str],
+    *,
+    adapt: Callable[[TrainConfig], TrainConfig] = lambda recipe: recipe,
+) -> tuple[F, DataSet, str]:
     """Parse a form whose defaults are those of --recipe, or of the recipe that fits DATA.
 
     Returns:
@@ -46,7 +52,7 @@ def with_recipe(form: type[F], command: str, args: Sequence[str]) -> tuple[F, Da
         dataset = open_dataset(data, on_download=reporter.downloading) if data is not None else None
     if recipe is None and dataset is not None:
         recipe = default_recipe(dataset)
-    defaults = load_recipe(recipe) if recipe else TrainConfig()
+    defaults = adapt(load_recipe(recipe) if recipe else TrainConfig())
     filled = parse(form, command, args, form(config=defaults))
     if dataset is None or recipe is None:
         raise UsageError(f"missing DATA (see effnet {command} --help)")
@@ -82,7 +88,12 @@ def switches(form: type[SettingsForm]) -> frozenset[str]:
     """Return the flags of a form that take no value: those of yes or no, and their opposites."""
     config = config_dict(TrainConfig())
     groups = {name: values for name, values in config.items() if isinstance(values, dict)}
-    own = {field.name: field.default for field in fields(form)}  # type: ignore[arg-type]  # it is a dataclass
+    own: dict[str, Any] = {}
+    for field in fields(form):  # type: ignore[arg-type]  # it is a dataclass
+        if field.default_factory is MISSING:
+            own[field.name] = field.default
+        else:
+            own |= vars(field.default_factory())
     flags: dict[str, dict[str, Any]] = {"--": {**config, **own}}
     flags |= {f"--{name}.": values for name, values in groups.items()}
     yes_or_no = [

@@ -1,13 +1,17 @@
 """Who is held out: the data set's own split, or a stratified draw that only the seed decides."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
-from effnet.errors import DataError
+from effnet.errors import DataError, UsageError
+
+# Second words of the generators for `data.max_train` and `data.max_val`; 0 and 1 draw what is held out.
+_MAX_TRAIN, _MAX_VAL = 2, 3
 
 
 @dataclass(frozen=True)
@@ -19,32 +23,54 @@ class Splits:
     test: Samples | None
     """None when the data set brings a validation part but no test part."""
     drawn: dict[str, list[str]]
-    """Names of the held-out images of each part that was drawn here; goes into the model file."""
+    """Names of the images of each part that was drawn here; goes into the model file."""
+    num_left_out: int = 0
+    """Training images that are not learned from, because of `data.max_train`."""
 
 
 def split(dataset: DataSet, config: DataConfig, seed: int) -> Splits:
     """Divide a data set. Parts that it lacks are drawn, stratified by class, from what it has.
 
+    `max_train` and `max_val` leave that many images of a part, each class with its share, at least one.
+
     Raises:
         DataError: a class has too few images to appear in every part.
+        UsageError: `max_train` or `max_val` is less than one image of each class.
 
     """
     drawn: dict[str, list[str]] = {}
     test = dataset.parts.get("test")
     val = dataset.parts.get("val")
     train = dataset.parts["train"] if dataset.is_split else dataset.parts["all"]
-    wanted = [] if dataset.is_split else [("test", config.test_fraction)]
-    wanted += [("val", config.val_fraction)] if val is None else []
+    wanted: list[tuple[str, float, int | None]] = []
+    if not dataset.is_split:
+        wanted.append(("test", config.test_fraction, None))
+    if val is None:
+        wanted.append(("val", config.val_fraction, config.max_val))
     _check_counts(dataset, train, needed=len(wanted) + 1)
     taken = {}
-    for later, (part, share) in zip(reversed(range(len(wanted))), wanted, strict=True):
-        train, taken[part] = _draw(
-            train, share, keep=later + 1, generator=np.random.default_rng([seed, later])
-        )
+    for later, (part, share, limit) in zip(reversed(range(len(wanted))), wanted, strict=True):
+        counts = _limited(_counts(train, share, keep=later + 1), limit, f"max_{part}")
+        train, taken[part] = _draw(train, counts, np.random.default_rng([seed, later]))
         drawn[part] = list(taken[part].names)
     test, val = taken.get("test", test), taken.get("val", val)
     assert val is not None  # the data set has one, or it was drawn
-    return Splits(train, val, test, drawn)
+    return _limit(Splits(train, val, test, drawn), config, seed)
+
+
+def _limit(splits: Splits, config: DataConfig, seed: int) -> Splits:
+    """Leave no more images than `max_train` and `max_val`; the others belong to no part."""
+    train, val, drawn = splits.train, splits.val, dict(splits.drawn)
+    if config.max_train is not None and len(train) > config.max_train:
+        counts = _limited(_counts(train, 1.0, keep=0), config.max_train, "max_train")
+        train = _draw(train, counts, np.random.default_rng([seed, _MAX_TRAIN]))[1]
+        drawn["train"] = list(train.names)
+    if config.max_val is not None and len(val) > config.max_val:
+        counts = _limited(_counts(val, 1.0, keep=0), config.max_val, "max_val")
+        val = _draw(val, counts, np.random.default_rng([seed, _MAX_VAL]))[1]
+        drawn["val"] = list(val.names)
+    left_out = len(splits.train) - len(train)
+    return replace(splits, train=train, val=val, drawn=drawn, num_left_out=left_out)
 
 
 def absent_classes(splits: Splits, class_names: tuple[str, ...]) -> dict[str, list[str]]:
@@ -78,25 +104,56 @@ def held_out(dataset: DataSet, drawn: dict[str, list[str]]) -> tuple[str, Sample
 def find_part(dataset: DataSet, drawn: dict[str, list[str]], part: str) -> Samples | None:
     """Return a part by its name, as it was when a model was trained; None where there is none.
 
-    `drawn` holds the names of the images that were held out then; `train` is the others.
+    `drawn` holds the names of the images that were drawn then. Unless training images were among them,
+    `train` is the others.
     """
     everything, held = dataset.all_samples(), frozenset(name for names in drawn.values() for name in names)
     parts = {**dataset.parts, "all": everything}
     if drawn and len(everything.named(held)) == len(held):
         remembered = {name: everything.named(frozenset(names)) for name, names in drawn.items()}
         learned = parts.get("train", everything)
-        parts = remembered | parts | {"train": learned.named(frozenset(learned.names) - held)}
+        parts |= {"train": learned.named(frozenset(learned.names) - held)} | remembered
     return parts.get(part)
 
 
+def _counts(samples: Samples, share: float, *, keep: int) -> NDArray[np.int64]:
+    """Return how many images a share of each class is: at least one, and it leaves at least `keep`."""
+    sizes = np.unique(samples.labels, return_counts=True)[1]
+    return np.array([min(max(1, round(share * size)), size - keep) for size in sizes.tolist()], np.int64)
+
+
+def _limited(counts: NDArray[np.int64], limit: int | None, key: str) -> NDArray[np.int64]:
+    """Lower the numbers of images of the classes in proportion, so that their sum is at most the limit."""
+    if limit is None or counts.sum() <= limit:
+        return counts
+    if limit < len(counts):
+        raise UsageError(f"data.{key} = {limit}: there are {len(counts)} classes, and each needs an image")
+    return apportion(counts, limit)
+
+
+def apportion(counts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """Share out a total, less than the sum of the counts and at least 1 each, in proportion to them.
+
+    By largest remainders: no share is off by more than one, but for those raised to 1 and who paid for it.
+    """
+    exact = counts * (total / counts.sum())
+    given: NDArray[np.int64] = np.maximum(1, np.floor(exact)).astype(np.int64)
+    while (missing := total - int(given.sum())) != 0:
+        short = exact - given
+        if missing > 0:
+            given[np.argmax(short)] += 1
+        else:
+            given[np.argmin(np.where(given > 1, short, np.inf))] -= 1
+    return given
+
+
 def _draw(
-    samples: Samples, share: float, *, keep: int, generator: np.random.Generator
+    samples: Samples, counts: NDArray[np.int64], generator: np.random.Generator
 ) -> tuple[Samples, Samples]:
-    """Split off a share of each class: at least one image, and leave at least `keep`."""
+    """Draw that many images of each class that there is; return the others and them."""
     taken = np.zeros(len(samples), dtype=bool)
-    for label in np.unique(samples.labels):
+    for label, count in zip(np.unique(samples.labels), counts, strict=True):
         members = np.flatnonzero(samples.labels == label)
-        count = min(max(1, round(share * len(members))), len(members) - keep)
         taken[generator.permutation(members)[:count]] = True
     return samples.take(np.flatnonzero(~taken)), samples.take(np.flatnonzero(taken))
 

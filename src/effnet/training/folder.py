@@ -14,6 +14,10 @@ MODEL_FILE = "model.safetensors"
 LOCK_FILE = ".lock"
 
 
+class FolderInUseError(EffnetError):
+    """Another run is writing to the folder."""
+
+
 def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Path:
     """Return the folder for a new run.
 
@@ -21,11 +25,7 @@ def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Pat
         UsageError: it holds a run and `overwrite` is off, or it lies inside the data.
 
     """
-    folder = Path(out) if out is not None else Path("runs") / dataset.name
-    if not dataset.is_split and folder.resolve().is_relative_to(dataset.source):
-        raise UsageError(
-            f"{folder} lies inside the data, where it would become a class; choose an --out elsewhere"
-        )
+    folder = outside_data(dataset, Path(out) if out is not None else Path("runs") / dataset.name)
     if overwrite:
         return folder
     if state.exists(folder):
@@ -38,12 +38,27 @@ def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Pat
     return folder
 
 
+def outside_data(dataset: DataSet, folder: Path) -> Path:
+    """Return the folder, if results can go there.
+
+    Raises:
+        UsageError: it lies inside the data.
+
+    """
+    if not dataset.is_split and folder.resolve().is_relative_to(dataset.source):
+        raise UsageError(
+            f"{folder} lies inside the data, where it would become a class; choose an --out elsewhere"
+        )
+    return folder
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for one run.
 
     Raises:
-        EffnetError: the folder cannot be written to, or another run holds it.
+        EffnetError: the folder cannot be written to.
+        FolderInUseError: another run holds it.
 
     """
     lock = FileLock(folder / LOCK_FILE, timeout=0)
@@ -51,7 +66,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise EffnetError(f"another run is writing to {folder}; choose another --out, or wait") from None
+        raise FolderInUseError(f"another run is writing to {folder}; choose another --out, or wait") from None
     except OSError as error:
         raise EffnetError(f"cannot write to {folder}: {error.strerror}") from error
     try:

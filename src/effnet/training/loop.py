@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 from effnet.config import TrainConfig
 from effnet.data.loaders import Batch, EvalLoader, TrainLoader
 from effnet.data.randomness import step_seed
-from effnet.errors import EffnetError
+from effnet.errors import DivergedError
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.training import optim
 from effnet.training.average import averaged
@@ -97,7 +97,7 @@ class Trainer:
                 may save it, or raise to stop.
 
         Raises:
-            EffnetError: the loss is not finite; says the step, the learning rate and what to try.
+            DivergedError: the loss is not finite; says the step, the learning rate and what to try.
 
         """
         self.meter.start()
@@ -175,7 +175,7 @@ class Trainer:
         """Describe this moment by the last ten batches; a loss that is not finite ends the training."""
         loss, top1 = self.meter.means(last=10)
         if not loss < float("inf"):
-            raise EffnetError(
+            raise DivergedError(
                 f"the loss is {loss} at step {self.step} with learning rate {lr:.3g}; "
                 f"try a lower --optim.lr or a longer --optim.warmup-epochs"
             )

@@ -53,8 +53,10 @@ def announce(reporter: Reporter, parts: Parts) -> None:
     """Say what is about to happen, and warn where experience says it will disappoint."""
     spec, splits, dataset = parts.spec, parts.splits, parts.dataset
     test = f"{len(splits.test):,} to test" if splits.test else "no test part"
+    learned = len(splits.train)
+    some_of = f" of {learned + splits.num_left_out:,}" if splits.num_left_out else ""
     reporter.message(
-        f"{dataset.name}: {len(dataset.class_names)} classes, {len(splits.train):,} images to train on, "
+        f"{dataset.name}: {len(dataset.class_names)} classes, {learned:,}{some_of} images to train on, "
         f"{len(splits.val):,} to choose by, {test}"
     )
     reporter.message(
