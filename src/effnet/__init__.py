@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
     from effnet.network.model import create_model as create_model
+    from effnet.sizing.study import study as study
     from effnet.spec.cost import cost as cost
     from effnet.spec.families import get_spec as get_spec
     from effnet.spec.netspec import NetSpec as NetSpec
@@ -32,6 +33,7 @@ _PUBLIC = {
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
     "write_report": "effnet.evaluation.html",
+    "study": "effnet.sizing.study",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "load",
     "resume",
     "scale",
+    "study",
     "train",
     "write_report",
 ]

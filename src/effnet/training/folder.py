@@ -14,6 +14,10 @@ MODEL_FILE = "model.safetensors"
 LOCK_FILE = ".lock"
 
 
+class FolderInUseError(EffnetError):
+    """Another run holds the folder."""
+
+
 def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Path:
     """Return the folder for a new run.
 
@@ -43,7 +47,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold the folder for one run.
 
     Raises:
-        EffnetError: the folder cannot be written to, or another run holds it.
+        FolderInUseError: another run holds it.
+        EffnetError: it cannot be written to.
 
     """
     lock = FileLock(folder / LOCK_FILE, timeout=0)
@@ -51,7 +56,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise EffnetError(f"another run is writing to {folder}; choose another --out, or wait") from None
+        raise FolderInUseError(f"another run is writing to {folder}; choose another --out, or wait") from None
     except OSError as error:
         raise EffnetError(f"cannot write to {folder}: {error.strerror}") from error
     try:
