@@ -26,12 +26,14 @@ def without(spec: NetSpec, dimension: str) -> NetSpec:
     """Return a spec with one dimension set to a constant."""
     if dimension == "resolution":
         return replace(shape(spec), resolution=1)
-    key = {"depth": "repeats", "width": "out_channels"}[dimension]
-    stages = tuple(replace(stage, **{key: 1}) for stage in spec.stages)
-    same = replace(shape(spec), stages=stages)
-    if dimension == "width":
-        same = replace(same, stem=replace(spec.stem, out_channels=1), head=replace(spec.head, out_channels=1))
-    return same
+    if dimension == "depth":
+        return replace(shape(spec), stages=tuple(replace(stage, repeats=1) for stage in spec.stages))
+    return replace(
+        shape(spec),
+        stem=replace(spec.stem, out_channels=1),
+        stages=tuple(replace(stage, out_channels=1) for stage in spec.stages),
+        head=replace(spec.head, out_channels=1),
+    )
 
 
 def test_the_base_comes_once_and_then_every_arm_at_every_phi() -> None:

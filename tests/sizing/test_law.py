@@ -14,7 +14,7 @@ MACS = 1e6
 
 
 def error(arm: str, macs: float, offset: float = 0.0) -> float:
-    return offset + 0.2 * (macs / MACS) ** -SLOPES.get(arm, 0.0)
+    return float(offset + 0.2 * (macs / MACS) ** -SLOPES.get(arm, 0.0))
 
 
 def points(sizes: tuple[float, ...], offset: float = 0.0, noise: float = 0.0, seed: int = 0) -> list[Point]:

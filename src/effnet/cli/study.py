@@ -62,7 +62,8 @@ def run(args: Sequence[str]) -> None:
     study = replace(study, command=shlex.join(["effnet", "study", *args]))
     with TerminalReporter(quiet=form.json) as reporter:
         reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {study.folder}")
-        show_plan(study, reporter.console)
+        if not form.json:
+            show_plan(study, console(stderr=True))
         if study.pending():
             ask(study, form.yes, reporter)
         result = run_study(study, reporter, form.stop_after)
@@ -78,13 +79,12 @@ def is_given(flag: str, args: Sequence[str]) -> bool:
 
 def show_plan(study: Study, out: Console) -> None:
     """Print the networks that will be trained, on standard error."""
-    columns = ["network", "factors", "pixels", "blocks", "params", "MACs", "asked for", "off by"]
-    made = table(f"{study.base.name} in {len(study.question.arms)} ways", columns, left=2)
+    columns = ["network", "pixels", "blocks", "params", "MACs", "asked for", "off by"]
+    made = table(f"{study.base.name} in {len(study.question.arms)} ways", columns)
     for network in study.networks:
         mark = " [yellow]![/]" if study.is_off(network) else ""
         made.add_row(
             network.label,
-            network.words,
             str(network.spec.resolution),
             str(network.spec.num_blocks),
             big(network.cost.params),
@@ -93,13 +93,23 @@ def show_plan(study: Study, out: Console) -> None:
             f"{network.deviation:+.1%}{mark}",
         )
     out.print(made)
+    for warning in warnings(study):
+        out.print(f"warning: {warning}", style="yellow")
+
+
+def warnings(study: Study) -> list[str]:
+    """Return what makes the comparison another one than that of equal cost."""
+    found = []
     off = [network.label for network in study.networks if study.is_off(network)]
     if off:
-        out.print(
-            f"warning: rounding leaves {some(off)} more than {study.question.tolerance:.0%} off the "
-            f"MACs asked for",
-            style="yellow",
+        tolerance = f"{study.question.tolerance:.0%}"
+        found.append(f"rounding leaves {some(off)} more than {tolerance} off the MACs asked for")
+    if study.config.max_minutes is not None:
+        found.append(
+            f"each training has {study.config.max_minutes:g} minutes: what is slow gets fewer epochs; for "
+            f"equal epochs add --max-minutes None --epochs N"
         )
+    return found
 
 
 def ask(study: Study, yes: bool, reporter: TerminalReporter) -> None:
@@ -108,6 +118,7 @@ def ask(study: Study, yes: bool, reporter: TerminalReporter) -> None:
     seeds = study.question.seeds
     trials = f"{len(study.networks)} networks × {seeds} {'seed' if seeds == 1 else 'seeds'} = {total} trials"
     done = f", {total - left} of them done already" if left < total else ""
+    reporter.message("timing a few steps, to foresee how long it takes")
     seconds = forecast(study, reporter)
     text = f"{trials}{done}; about {duration(seconds)} on this machine, one trial after the other"
     if yes:
@@ -138,21 +149,17 @@ def accuracy_table(result: StudyResult) -> Table:
     """Lay out accuracies and differences as the paper's Table 7 does."""
     reference = result.study.question.arms[-1]
     contrasts = {contrast.second: contrast for contrast in result.findings.contrasts}
-    columns = ["scaled by", "factors", "MACs", "accuracy", f"{reference} − it", "p (Holm)", "claim"]
-    made = table(
-        "validation accuracy at equal cost, mean ± standard deviation over the seeds", columns, left=2
-    )
-    made.columns[-1].justify = "left"
+    columns = ["scaled by", "MACs", "accuracy", f"{reference} − it", "p (Holm)", "claim"]
+    made = table("validation accuracy at equal cost, mean ± standard deviation over the seeds", columns)
+    made.columns[-1].justify, made.columns[-1].no_wrap = "left", False
     for row in result.findings.rows:
         contrast = contrasts.get(row.network)
         comparison = None if contrast is None else contrast.comparison
+        spread = "" if row.spread is None else f" ± {row.spread:.2%}"
         made.add_row(
             row.network.label,
-            row.network.words,
             big(row.network.cost.macs),
-            "–"
-            if row.mean is None
-            else f"{row.mean:.2%}" + (f" ± {row.spread:.2%}" if row.spread is not None else ""),
+            "–" if row.mean is None else f"{row.mean:.2%}{spread}",
             "" if comparison is None else f"{100 * comparison.difference:+.2f} points",
             "" if contrast is None or contrast.p_value is None else f"{contrast.p_value:.3f}",
             "" if contrast is None else escape(contrast.verdict),

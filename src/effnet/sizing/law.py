@@ -134,7 +134,8 @@ def _solve(points: Sequence[Point], arms: list[str], base_macs: float, *, has_of
         start, low, high = np.append(start, least / 2), np.append(low, 0.0), np.append(high, NEARLY * least)
 
     def residuals(values: Array) -> Array:
-        return np.log(_model(design, values, has_offset=has_offset)[0] / errors)
+        found: Array = np.log(_model(design, values, has_offset=has_offset)[0] / errors)
+        return found
 
     def jacobian(values: Array) -> Array:
         return _model(design, values, has_offset=has_offset)[1]
@@ -185,6 +186,6 @@ def _law(solution: _Solution, reason: str) -> Law:
         has_offset=solution.has_offset,
         spread=(solution.squares / freedom) ** 0.5,
         freedom=freedom,
-        covariance=np.linalg.pinv(solution.jacobian.T @ solution.jacobian),
+        covariance=np.asarray(np.linalg.pinv(solution.jacobian.T @ solution.jacobian), np.float64),
         reason=reason,
     )
