@@ -70,7 +70,7 @@ def test_what_another_process_works_on_is_left_for_later(
     with locked(tmp_path / busy.key):
         assert next(results)[0] == free
     assert next(results)[0] == busy
-    assert listener.lines == ["waiting for 1 trials of another process"]
+    assert listener.lines == ["waiting for another process: 1 left"]
 
 
 def test_what_another_process_finished_is_read(config: TrainConfig, tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def accuracy_table(result: StudyResult) -> Table:
         spread = "" if row.spread is None else f" ± {row.spread:.2%}"
         made.add_row(
             row.network.label,
-            big(row.network.cost.macs),
+            big(row.network.cost.macs) + (" !" if result.study.is_off(row.network) else ""),
             "–" if row.mean is None else f"{row.mean:.2%}{spread}",
             "" if comparison is None else f"{100 * comparison.difference:+.2f} points",
             "" if contrast is None or contrast.p_value is None else f"{contrast.p_value:.3f}",

@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from effnet.sizing.arms import BASE, Network, line
-from effnet.sizing.law import Law, Point, Prediction, fit
+from effnet.sizing.law import Law, Point, Prediction, fit, share_wrong
 from effnet.sizing.statistics import CONFIDENCE, Comparison, compare, holm
 from effnet.sizing.study_setup import Study
 from effnet.sizing.trial import Outcome
@@ -39,10 +39,14 @@ class Row:
 
     @property
     def error(self) -> float:
-        """Share of wrong answers over all seeds, with half an image added so that it is never 0 or 1."""
+        """Share of wrong answers over all seeds, as `share_wrong` counts it."""
         right = sum(int(outcome.correct.sum()) for outcome in self.outcomes)
-        total = sum(len(outcome.correct) for outcome in self.outcomes)
-        return (total - right + 0.5) / (total + 1)
+        return share_wrong(self.answers - right, self.answers)
+
+    @property
+    def answers(self) -> int:
+        """Validation images that were answered, over all seeds."""
+        return sum(len(outcome.correct) for outcome in self.outcomes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -97,7 +101,7 @@ class Contrast:
     def verdict(self) -> str:
         """Say in a few words what may be claimed."""
         if self.comparison is None:
-            return "no claim: fewer than two seeds"
+            return "no claim"
         if not self.is_significant:
             return "not told apart"
         return f"{(self.first if self.comparison.difference > 0 else self.second).arm} is better"
@@ -221,7 +225,7 @@ def _law(study: Study, rows: Sequence[Row]) -> Law | None:
     fitted = [row for row in rows if study.is_fitted(row.network)]
     if study.question.forecast_from is None or not all(_is_complete(row, study) for row in fitted):
         return None
-    points = [Point(row.network.arm, row.network.cost.macs, row.error) for row in fitted]
+    points = [Point(row.network.arm, row.network.cost.macs, row.error, row.answers) for row in fitted]
     base_macs = next(row.network.target / 2**row.network.phi for row in rows)
     return fit(points, base_macs)
 

@@ -84,10 +84,10 @@ def law_words(law: Law) -> list[str]:
     falls = ", ".join(f"{arm} {slope:.2f}" for arm, slope in law.slopes.items())
     offset = f" above a rest of {law.offset:.2%} that no size removes" if law.has_offset else ""
     return [
-        f"The error falls as a power of the multiply-adds{offset}; the powers: {falls}.",
+        f"The error falls as a power of the multiply-adds{offset}; the powers (below 0 it rises): {falls}.",
         f"Why {'with' if law.has_offset else 'without'} an offset: {law.reason}.",
-        f"Errors spread about the law by a factor of {exp(law.spread):.2f} "
-        f"({law.freedom} degrees of freedom).",
+        f"Beyond the luck of counting wrong answers, errors spread about the law by a factor of "
+        f"{exp(law.spread):.2f} ({law.freedom} degrees of freedom).",
     ]
 
 

@@ -13,6 +13,7 @@ from effnet.sizing.law import Law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 # Four hues that colour-blind readers tell apart, and a marker each for prints in grey.
 COLOURS = {"depth": "#0a8f6a", "width": ORANGE, "resolution": "#8a4fae", "compound": BLUE, BASE: GREY}
@@ -76,8 +77,6 @@ def draw_forecast(findings: Findings, law: Law, path: Path, *, narrow: bool = Fa
 
 
 def _draw_law(axis: "Axes", findings: Findings, law: Law) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     foreseen = {case.network: case for case in findings.cases}
     costs = [row.network.cost.macs for row in findings.rows]
     grid = np.geomspace(min(costs), max(costs), NUM_CURVE_POINTS)
@@ -92,33 +91,45 @@ def _draw_law(axis: "Axes", findings: Findings, law: Law) -> None:
             filling = COLOURS[arm] if case is None else "white"
             axis.plot([row.network.cost.macs], [100 * error], markerfacecolor=filling, **style)
     axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter(NullFormatter())
+    _percent_axis(axis.yaxis)
     axis.set(ylabel="validation error in %", title="filled: fitted; hollow: came after")
     _cost_axis(axis, findings)
     axis.legend(frameon=False, loc="best")
+
+
+def _percent_axis(axis: "Axis") -> None:
+    """Put readable ticks on a logarithmic axis of per cents."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
 
 
 def _draw_cases(axis: "Axes", cases: Sequence[Case]) -> None:
     """Draw a line for each forecast: its interval, the value foreseen, and the outcome."""
     for place, case in enumerate(cases):
         foreseen, colour = case.prediction, COLOURS[case.network.arm]
-        axis.plot(
-            [100 * foreseen.low, 100 * foreseen.high], [place, place], color=colour, linewidth=6, alpha=0.25
-        )
+        bar: dict[str, Any] = {"color": colour, "linewidth": 6, "alpha": 0.25, "solid_capstyle": "butt"}
+        axis.plot([100 * foreseen.low, 100 * foreseen.high], [place, place], **bar)
         axis.plot([100 * foreseen.error], [place], "|", color=colour, markersize=13, markeredgewidth=2)
         if case.outcome is not None:
             marker = "o" if case.is_inside else "X"
             axis.plot([100 * case.outcome], [place], marker, color="black", markersize=7)
     axis.set_yticks(range(len(cases)), [case.network.label for case in cases])
     axis.invert_yaxis()
+    values = [value for case in cases for value in (case.prediction.error, case.outcome) if value]
+    axis.set_xscale("log")
+    axis.set_xlim(left=max(100 * min(case.prediction.low for case in cases), 10 * min(values)))
+    _percent_axis(axis.xaxis)
     axis.set(xlabel="validation error in %", title="bar: 95 % interval; | foreseen; ● came, ✖ outside")
     _tidy(axis)
 
 
 def draw_learning(findings: Findings, arms: Sequence[str], path: Path, *, narrow: bool = False) -> None:
     """Draw validation accuracy over the epochs, a panel for each arm: mean of the seeds, darker is larger."""
+    from matplotlib.ticker import MaxNLocator
+
     rows, columns = (len(arms), 1) if narrow else (1, len(arms))
     size = (4.6, 2.9 * len(arms)) if narrow else (3.1 * len(arms) + 0.8, 3.6)
     figure, axes = new_figure(*size, nrows=rows, ncols=columns, sharey=True, sharex=True, squeeze=False)
@@ -135,6 +146,7 @@ def draw_learning(findings: Findings, arms: Sequence[str], path: Path, *, narrow
                 marker="o" if len(curve) < 3 else None,
             )
         axis.set(title=arm, xlabel="epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.legend(frameon=False, loc="lower right", fontsize=9)
         _tidy(axis)
     for axis in axes[:, 0]:

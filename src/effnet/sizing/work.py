@@ -151,7 +151,7 @@ def carry_out(
         if len(busy) == len(waiting):
             sleep(POLL_SECONDS)
         elif busy:
-            watch.say(f"waiting for {len(busy)} trials of another process")
+            watch.say(f"waiting for another process: {len(busy)} left")
         waiting = busy
 
 
