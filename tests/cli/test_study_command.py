@@ -123,6 +123,7 @@ def test_trials_without_a_result_end_in_exit_code_1(base: str, tmp_path: Path, c
     assert "0 of 1 trials done" in printed.out
 
 
+@pytest.mark.slow
 def test_a_signal_ends_in_order_and_says_how_to_go_on(base: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "effnet", "study", "digits", "--base", base, "--out", str(out), "--yes"]

@@ -13,8 +13,9 @@ import effnet
 from effnet.config import load_recipe
 from effnet.data.datasets import open_digits
 from effnet.errors import EffnetError, UsageError
+from effnet.sizing.contrasts import contrasts
 from effnet.sizing.design import build
-from effnet.sizing.findings import contrasts
+from effnet.sizing.rows import Row
 from effnet.sizing.study import InterruptedStudyError, StudyResult
 from effnet.sizing.study_setup import Study, forecast, prepare, with_base
 from effnet.spec.families import get_spec
@@ -228,6 +229,14 @@ def test_the_base_is_what_train_would_train(tmp_path: Path) -> None:
     expected = scale("b0-cifar", -8)
     assert study.base.stages == expected.stages
     assert (study.base.resolution, study.base.in_channels) == (16, 1)
+
+
+def test_arms_that_rounding_made_one_share_their_trials(tmp_path: Path) -> None:
+    study = prepare(open_digits(), build(), load_recipe("digits"), tmp_path)
+    assert [(one.label, other.label) for one, other in study.twins()] == [("depth φ = 1", "compound φ = 1")]
+    assert len(study.pending()) == len(study.keys) == 3 * (len(study.networks) - 1)
+    found = contrasts([Row(network, ()) for network in study.networks], "compound")
+    assert {c.second.label for c in found if c.verdict == "the same network"} == {"depth φ = 1"}
 
 
 def test_a_base_by_name_comes_without_the_recipes_phi(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def warnings(study: Study) -> list[str]:
     if off:
         tolerance = f"{study.question.tolerance:.0%}"
         found.append(f"rounding leaves {some(off)} more than {tolerance} off the MACs asked for")
+    found += [f"{one.label} and {other.label} are one network after rounding" for one, other in study.twins()]
     if study.config.max_minutes is not None:
         found.append(
             f"each training has {study.config.max_minutes:g} minutes: what is slow gets fewer epochs; for "
@@ -114,9 +115,8 @@ def warnings(study: Study) -> list[str]:
 
 def ask(study: Study, yes: bool, reporter: TerminalReporter) -> None:
     """Say how much there is to do and how long it takes, and ask whether to start."""
-    total, left = len(study.assignments), len(study.pending())
-    seeds = study.question.seeds
-    trials = f"{len(study.networks)} networks × {seeds} {'seed' if seeds == 1 else 'seeds'} = {total} trials"
+    total, left, seeds = len(study.keys), len(study.pending()), study.question.seeds
+    trials = f"{total // seeds} networks × {seeds} {'seed' if seeds == 1 else 'seeds'} = {total} trials"
     done = f", {total - left} of them done already" if left < total else ""
     reporter.message("timing a few steps, to foresee how long it takes")
     seconds = forecast(study, reporter)

@@ -3,120 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
-from effnet.sizing.arms import BASE, Network, line
-from effnet.sizing.law import Law, Point, Prediction, fit, share_wrong
-from effnet.sizing.statistics import CONFIDENCE, Comparison, compare, holm
+from effnet.sizing.arms import Network, line
+from effnet.sizing.contrasts import Contrast, contrasts
+from effnet.sizing.law import Law, Point, Prediction, fit
+from effnet.sizing.rows import Row
 from effnet.sizing.study_setup import Study
 from effnet.sizing.trial import Outcome
-
-ALPHA = 1 - CONFIDENCE
-
-
-@dataclass(frozen=True)
-class Row:
-    """A network and its finished trials, in the order of their seeds."""
-
-    network: Network
-    outcomes: tuple[Outcome, ...]
-
-    @property
-    def accuracies(self) -> list[float]:
-        """Validation accuracy of each seed."""
-        return [outcome.val_top1 for outcome in self.outcomes]
-
-    @property
-    def mean(self) -> float | None:
-        """Mean over the seeds that are done; None before the first."""
-        return fmean(self.accuracies) if self.outcomes else None
-
-    @property
-    def spread(self) -> float | None:
-        """Standard deviation over the seeds; None with fewer than two."""
-        return stdev(self.accuracies) if len(self.outcomes) > 1 else None
-
-    @property
-    def error(self) -> float:
-        """Share of wrong answers over all seeds, as `share_wrong` counts it."""
-        right = sum(int(outcome.correct.sum()) for outcome in self.outcomes)
-        return share_wrong(self.answers - right, self.answers)
-
-    @property
-    def answers(self) -> int:
-        """Validation images that were answered, over all seeds."""
-        return sum(len(outcome.correct) for outcome in self.outcomes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        network, by = self.network, self.network.factors
-        return {
-            "arm": network.arm,
-            "phi": network.phi,
-            "exponent": network.exponent,
-            "factors": {"depth": by.depth, "width": by.width, "resolution": by.resolution},
-            "name": network.spec.name,
-            "resolution": network.spec.resolution,
-            "blocks": network.spec.num_blocks,
-            "params": network.cost.params,
-            "macs": network.cost.macs,
-            "activations": network.cost.activations,
-            "target_macs": network.target,
-            "deviation": network.deviation,
-            "val_top1": self.mean,
-            "spread": self.spread,
-            "trials": [
-                {
-                    "seed": outcome.config.seed,
-                    "key": outcome.key,
-                    "val_top1": outcome.val_top1,
-                    "val_loss": outcome.val_loss,
-                    "num_val": len(outcome.correct),
-                    "steps": outcome.steps,
-                    "seconds": outcome.seconds,
-                }
-                for outcome in self.outcomes
-            ],
-        }
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Two arms at the same φ: how much better the one is that the others are compared with."""
-
-    first: Network
-    second: Network
-    comparison: Comparison | None
-    """First minus second; None with fewer than two common seeds."""
-    p_value: float | None
-    """The larger of those over seeds and over images, after Holm's correction over all contrasts."""
-
-    @property
-    def is_significant(self) -> bool:
-        """Whether a claim is made."""
-        return self.p_value is not None and self.p_value < ALPHA
-
-    @property
-    def verdict(self) -> str:
-        """Say in a few words what may be claimed."""
-        if self.comparison is None:
-            return "no claim"
-        if not self.is_significant:
-            return "not told apart"
-        return f"{(self.first if self.comparison.difference > 0 else self.second).arm} is better"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        comparison = None if self.comparison is None else self.comparison.to_dict()
-        return {
-            "phi": self.first.phi,
-            "first": self.first.arm,
-            "second": self.second.arm,
-            "comparison": comparison,
-            "p_value_holm": self.p_value,
-            "verdict": self.verdict,
-        }
 
 
 @dataclass(frozen=True)
@@ -199,22 +94,6 @@ def find(study: Study, outcomes: Mapping[str, Outcome]) -> Findings:
     )
     law = _law(study, rows)
     return Findings(rows, contrasts(rows, study.question.arms[-1]), law, _cases(study, rows, law))
-
-
-def contrasts(rows: Sequence[Row], reference: str) -> tuple[Contrast, ...]:
-    """Compare the arm `reference` with every other one at each φ; p-values are corrected over all of them."""
-    by_place = {(row.network.arm, row.network.phi): row for row in rows}
-    pairs = [
-        (by_place[reference, row.network.phi], row)
-        for row in rows
-        if row.network.arm not in (BASE, reference)
-    ]
-    found = [compare(first.outcomes, second.outcomes) for first, second in pairs]
-    corrected = iter(holm([comparison.claim_p_value for comparison in found if comparison is not None]))
-    return tuple(
-        Contrast(first.network, second.network, comparison, None if comparison is None else next(corrected))
-        for (first, second), comparison in zip(pairs, found, strict=True)
-    )
 
 
 def _is_complete(row: Row, study: Study) -> bool:

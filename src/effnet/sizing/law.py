@@ -149,7 +149,9 @@ def _solve(points: Sequence[Point], arms: list[str], base_macs: float, *, has_of
     design = _design(points, arms, base_macs)
     errors = np.array([point.error for point in points])
     answers = np.array([float(point.answers) for point in points])
-    variances, spread, values = np.ones(len(points)), 0.0, None
+    plain = np.linalg.lstsq(design, np.log(errors), rcond=None)[0]
+    values = np.array([*plain, float(errors.min()) / 2] if has_offset else plain)
+    variances, spread = np.ones(len(points)), 0.0
     for _ in range(ROUNDS):
         values = _least_squares(design, errors, np.sqrt(variances), start=values, has_offset=has_offset)
         fitted, jacobian = _model(design, values, has_offset=has_offset)
@@ -161,15 +163,12 @@ def _solve(points: Sequence[Point], arms: list[str], base_macs: float, *, has_of
 
 
 def _least_squares(
-    design: Array, errors: Array, deviations: Array, *, start: Array | None, has_offset: bool
+    design: Array, errors: Array, deviations: Array, *, start: Array, has_offset: bool
 ) -> Array:
     from scipy.optimize import least_squares
 
     count, least = design.shape[1], float(errors.min())
     low, high = np.full(count, -inf), np.full(count, inf)
-    if start is None:
-        start = np.linalg.lstsq(design, np.log(errors), rcond=None)[0]
-        start = np.append(start, least / 2) if has_offset else start
     if has_offset:
         low, high = np.append(low, 0.0), np.append(high, NEARLY * least)
 

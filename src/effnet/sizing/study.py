@@ -49,7 +49,7 @@ class StudyResult:
     @property
     def total(self) -> int:
         """Trials of the whole study."""
-        return len(self.study.assignments)
+        return len(self.study.keys)
 
     @property
     def is_complete(self) -> bool:
@@ -123,7 +123,7 @@ class Progress:
     @property
     def done(self) -> int:
         """How many trials of the study are finished."""
-        return sum(each.trial.key in self.outcomes for each in self.study.assignments)
+        return len(self.study.keys & self.outcomes.keys())
 
     def add(self, trial: Trial, result: Outcome | EffnetError) -> str:
         """Take a result in; return the line that says so."""
@@ -131,8 +131,8 @@ class Progress:
             self.failures[trial.label] = str(result)
             return f"warning: {trial.label} ends without a result: {result}"
         self.outcomes[trial.key] = result
-        total = len(self.study.assignments)
-        return f"{self.done}/{total}  {trial.label}: {result.val_top1:.2%}, {result.seconds:.0f} s"
+        count = f"{self.done}/{len(self.study.keys)}"
+        return f"{count}  {trial.label}: {result.val_top1:.2%}, {result.seconds:.0f} s"
 
     def write(self) -> StudyResult:
         """Write page, pictures and `study.json`, as far as the study has come."""
@@ -168,10 +168,10 @@ def run(study: Study, reporter: Reporter, stop_after: float | None = None) -> St
 def work_off(progress: Progress, watch: Watch) -> None:
     """Do the trials that are left, and write the page whenever a round is over, or much time has passed."""
     study = progress.study
-    todo = {each.trial.key: each.trial for each in study.pending()}
+    todo = [each.trial for each in study.pending()]
     ends = {each[-1].trial.key for each in study.rounds}
     has_foreseen = False
-    for trial, result in carry_out(list(todo.values()), study.dataset, study.store, watch):
+    for trial, result in carry_out(todo, study.dataset, study.store, watch):
         watch.say(progress.add(trial, result))
         if trial.key in ends or perf_counter() - progress.written > PAGE_SECONDS:
             findings = progress.write().findings

@@ -9,9 +9,11 @@ from typing import Any
 from effnet import config as configuration
 from effnet.evaluation.page import Picture, flatten, machine, picture, write_page
 from effnet.sizing.arms import Network
-from effnet.sizing.findings import Contrast, Findings, Row
+from effnet.sizing.contrasts import Contrast
+from effnet.sizing.findings import Findings
 from effnet.sizing.law import Law
 from effnet.sizing.pace import duration
+from effnet.sizing.rows import Row
 from effnet.sizing.study_plots import draw_accuracy, draw_forecast, draw_learning
 from effnet.sizing.study_setup import Study
 from effnet.sizing.trial import NOT_IN_KEY
@@ -33,7 +35,7 @@ def write_study_page(study: Study, findings: Findings, *, done: int, failures: M
         "reference": study.question.arms[-1],
         "findings": findings,
         "done": done,
-        "total": len(study.assignments),
+        "total": len(study.keys),
         "failures": failures,
         "headline": headline(study, findings),
         "groups": groups(study, findings),

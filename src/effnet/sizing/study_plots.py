@@ -8,8 +8,9 @@ import numpy as np
 
 from effnet.evaluation.report import BLUE, GREY, ORANGE, new_figure, save_figure
 from effnet.sizing.arms import BASE
-from effnet.sizing.findings import Case, Findings, Row
+from effnet.sizing.findings import Case, Findings
 from effnet.sizing.law import Law
+from effnet.sizing.rows import Row
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

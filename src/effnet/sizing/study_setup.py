@@ -21,6 +21,7 @@ from effnet.sizing.work import Trial, is_done
 from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import PAPER
+from effnet.spec.solve import shape
 from effnet.training.folder import run_folder
 from effnet.training.parts import assemble
 from effnet.training.reporter import Reporter
@@ -119,9 +120,22 @@ class Study:
         """All trials, in the order of work."""
         return tuple(assignment for made in self.rounds for assignment in made)
 
+    @property
+    def keys(self) -> set[str]:
+        """The keys of all trials; where rounding made one network of two arms, they share its trials."""
+        return {each.trial.key for each in self.assignments}
+
     def pending(self) -> tuple[Assignment, ...]:
-        """Return the trials that are not finished."""
-        return tuple(each for each in self.assignments if not is_done(each.trial, self.store))
+        """Return the trials that are not finished, each once."""
+        distinct = {each.trial.key: each for each in reversed(self.assignments)}
+        todo = {key for key, each in distinct.items() if not is_done(each.trial, self.store)}
+        return tuple(each for key, each in reversed(distinct.items()) if key in todo)
+
+    def twins(self) -> list[tuple[Network, Network]]:
+        """Return pairs of networks that rounding made one of."""
+        first: dict[NetSpec, Network] = {}
+        pairs = [(first.setdefault(shape(n.spec), n), n) for n in self.networks]
+        return [(one, other) for one, other in pairs if one is not other]
 
 
 def with_base(config: TrainConfig, base: str | None, *, has_phi: bool) -> TrainConfig:
