@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import loop_overhead
+import paper_claims
 import recording
 from effnet.spec import netspec
 from effnet.spec.families import B0_CIFAR
@@ -112,6 +113,21 @@ def results(script: str, *arguments: str, folder: Path) -> list[dict[str, Any]]:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     path = folder / f"{script}.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def test_the_papers_claims_are_computed_from_what_it_prints() -> None:
+    assert round(paper_claims.PARAMS.quotient, 1) == paper_claims.PARAMS.factor
+    assert round(paper_claims.LATENCY.quotient, 1) == paper_claims.LATENCY.factor
+    table = paper_claims.lines(66_347_960, [2.0, 4.0])
+    assert "66,347,960  8.40" in table[2]
+    assert "3.00 s ± 1.41" in table[4]
+
+
+@pytest.mark.slow
+def test_the_latency_of_b7_is_measured(tmp_path: Path) -> None:
+    (row,) = results("paper_claims", "--runs", "1", folder=tmp_path)
+    assert (row["network"], row["params"], len(row["seconds"])) == ("b7", 66_347_960, 1)
+    assert row["environment"]["threads"] == 1
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from effnet.evaluation.html import write_report as write_report
     from effnet.network.model import create_model as create_model
     from effnet.sizing.search import search as search
+    from effnet.sizing.study import study as study
     from effnet.spec.cost import cost as cost
     from effnet.spec.families import get_spec as get_spec
     from effnet.spec.netspec import NetSpec as NetSpec
@@ -34,6 +35,7 @@ _PUBLIC = {
     "load": "effnet.evaluation.classifier",
     "search": "effnet.sizing.search",
     "write_report": "effnet.evaluation.html",
+    "study": "effnet.sizing.study",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "resume",
     "scale",
     "search",
+    "study",
     "train",
     "write_report",
 ]

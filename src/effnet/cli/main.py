@@ -16,6 +16,7 @@ COMMANDS = {
     "show": ("effnet.cli.show", "list the networks, or show one, a model file or a recipe"),
     "scale": ("effnet.cli.scale", "scale a network by the compound coefficient phi"),
     "train": ("effnet.cli.train", "train a network on a data set and write a model file"),
+    "study": ("effnet.cli.study", "compare ways of scaling a network at equal cost, and foresee larger ones"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),

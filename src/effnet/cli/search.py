@@ -15,6 +15,7 @@ from effnet.cli.search_progress import SearchTerminal
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
+from effnet.sizing.optuna_study import remaining
 from effnet.sizing.outlook import Outlook, in_words, trial_seconds
 from effnet.sizing.plan import Plan, SearchConfig, adapted, prepare
 from effnet.sizing.ranking import FEW_SEEDS, Ranking, interval, signed
@@ -22,7 +23,6 @@ from effnet.sizing.results import RANKING_FILE, SearchResult
 from effnet.sizing.search import TAKEN
 from effnet.sizing.search import run as run_search
 from effnet.sizing.search_page import follow_up
-from effnet.sizing.study import remaining
 
 
 @dataclass(frozen=True)

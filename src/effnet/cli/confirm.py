@@ -1,0 +1,23 @@
+"""A question before long work starts."""
+
+import sys
+
+from effnet.errors import EffnetError, UsageError
+
+
+def confirm(text: str, yes: bool) -> None:
+    """Ask whether to start, unless `yes` says so already.
+
+    Raises:
+        UsageError: there is no terminal to ask on.
+        EffnetError: the answer is no.
+
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{text}; there is no terminal to ask on: add --yes to start")
+    sys.stderr.write(f"{text}. Start? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise EffnetError("not started; nothing was changed")
