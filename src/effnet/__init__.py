@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from effnet.spec.netspec import NetSpec as NetSpec
     from effnet.spec.scale import Coefficients as Coefficients
     from effnet.spec.scale import scale as scale
+    from effnet.sizing.budget import budget as budget
+    from effnet.sizing.sized_training import train as train
     from effnet.training.run import resume as resume
-    from effnet.training.run import train as train
 
 # Public names and the modules they live in. A name is imported when it is first used, so that
 # `import effnet` costs nothing and `effnet --help` needs no torch.
@@ -28,7 +29,8 @@ _PUBLIC = {
     "cost": "effnet.spec.cost",
     "scale": "effnet.spec.scale",
     "create_model": "effnet.network.model",
-    "train": "effnet.training.run",
+    "budget": "effnet.sizing.budget",
+    "train": "effnet.sizing.sized_training",
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
     "write_report": "effnet.evaluation.html",
@@ -39,6 +41,7 @@ __all__ = [
     "EffnetError",
     "NetSpec",
     "__version__",
+    "budget",
     "cost",
     "create_model",
     "get_spec",

@@ -14,6 +14,7 @@ from effnet.errors import EffnetError, MissingExtraError, UsageError, unknown_na
 COMMANDS = {
     "show": ("effnet.cli.show", "list the networks, or show one, a model file or a recipe"),
     "scale": ("effnet.cli.scale", "scale a network by the compound coefficient phi"),
+    "budget": ("effnet.cli.budget", "find the largest network within limits, measured here"),
     "train": ("effnet.cli.train", "train a network on a data set and write a model file"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
@@ -27,6 +28,9 @@ INSTALL = {
     "filelock": "train",
     "matplotlib": "train",
     "jinja2": "train",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
 }
 
 

@@ -1,0 +1,153 @@
+"""`effnet.budget`: real networks, measured here; and everything that it refuses."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import effnet
+from effnet.config import TrainConfig
+from effnet.errors import EffnetError, UsageError
+from effnet.sizing.latency import Conditions
+from effnet.sizing.limits import Limits
+from effnet.sizing.memory import can_measure, peak_bytes
+from effnet.sizing.question import Question, check, family, highest
+from effnet.spec.cost import cost
+from effnet.spec.families import B0, B0_CIFAR
+from effnet.spec.netspec import NetSpec
+from effnet.spec.scale import PAPER, Coefficients, scale
+from effnet.spec.solve import shape
+from effnet.training.reporter import Silent
+from effnet.training.setup import build_spec, spec_changes
+from exact_machine import CONDITIONS
+
+MISSING = "mps" if torch.cuda.is_available() else "cuda"
+
+
+class Listener(Silent):
+    """Keeps the messages."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+
+def question(base: NetSpec = B0_CIFAR, coefficients: Coefficients = PAPER, **changes: Any) -> Question:
+    return Question(base, coefficients, changes, Limits(max_params=1e5), CONDITIONS)
+
+
+def test_the_largest_network_within_is_found_and_measured() -> None:
+    listener = Listener()
+    sized = effnet.budget("b0-cifar", max_params="60k", device="cpu", reporter=listener)
+    assert cost(sized.spec, 10).params <= 60_000
+    assert sized.following is not None
+    assert sized.following.costs["params"] > 60_000  # type: ignore[operator]
+    assert sized.spec == scale("b0-cifar", sized.phi)
+    assert [kind.limit for kind in sized.binding] == ["max_params"]
+    assert sized.measured == sized.chosen.costs
+    assert all(row.latency.low <= row.latency.median <= row.latency.high for row in sized.table)
+    assert "networks from φ = -12 to 12; measuring 1 image at once, torch on cpu" in listener.messages[0]
+
+
+def test_limits_of_time_and_memory_are_measured_here() -> None:
+    sized = effnet.budget("b0-cifar", max_latency_ms=1e6, max_memory_mb=1e6, max_params=4e4, batch=2)
+    assert 0 < sized.chosen.latency.median
+    assert sized.chosen.costs["memory_mb"] > 100  # type: ignore[operator]
+    assert sized.conditions["batch"] == 2
+    assert sized.to_dict()["table"][0]["latency"]["num_runs"] > 0
+
+
+def test_a_training_is_timed_by_its_recipe(tmp_path: Path) -> None:
+    sized = effnet.budget("b0-cifar", data="digits", max_params=3e4, max_train_minutes=1e5, resolution=8)
+    assert sized.spec.in_channels == 1  # as the recipe of the digits says
+    assert sized.spec.resolution == 8
+    assert sized.measured["train_minutes"] > 0  # type: ignore[operator]
+
+
+def test_a_fixed_resolution_leaves_depth_and_width_to_phi() -> None:
+    rungs = family(question(resolution=30))
+    assert {rung.spec.resolution for rung in rungs} == {30}
+    assert len({shape(rung.spec) for rung in rungs}) == len(rungs) > 10
+
+
+def test_what_a_budget_scales_is_what_a_training_builds() -> None:
+    config = TrainConfig(model="b0-cifar", resolution=24, dropout=0.1, bn_momentum=0.05)
+    for rung in family(question(**spec_changes(config)))[::20]:
+        assert build_spec(replace(config, phi=rung.phi)) == rung.spec
+
+
+def test_phi_ends_where_networks_would_leave_all_bounds() -> None:
+    deep = Coefficients(alpha=4.0, beta=1.0, gamma=1.0)
+    phi = highest(B0, deep)
+    assert scale(B0, phi, deep).num_blocks > 1000
+    with pytest.raises(UsageError):
+        scale(B0, phi + 0.5, deep)
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "changes"),
+    [(Coefficients(1.0, 1.0, 1.0), {}), (Coefficients(1.0, 1.0, 1.3), {"resolution": 32})],
+)
+def test_scaling_that_changes_nothing_is_refused(coefficients: Coefficients, changes: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match=r"every φ gives the same network of b0-cifar: alpha = 1, beta = 1"):
+        family(question(coefficients=coefficients, **changes))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "a budget needs at least one limit: --max-params"),
+        ({"max_params": 0}, "--max-params 0: must be a finite number above 0"),
+        ({"max_params": "5X"}, "--max-params 5X: must be a number such as"),
+        ({"max_latency": 5}, "unknown setting of a budget 'max_latency'; known: max_latency_ms"),
+        ({"max_params": 1e6, "coefficients": {"alpha": 0.9}}, "coefficients.alpha = 0.9: input should be greater"),
+        ({"max_params": 1e6, "device": MISSING}, f"device '{MISSING}' is not available here"),
+        ({"max_params": 1e6, "runtime": "tflite"}, "unknown runtime 'tflite'"),
+        ({"max_params": 1e6, "batch": 0}, "--batch 0: must be from 1"),
+        ({"max_params": 1e6, "batch": 1.5}, "batch = 1.5: "),
+        ({"max_params": 1e6, "classes": -1}, "--classes -1: must be from 1"),
+        ({"max_params": 1e6, "resolution": 0}, "resolution = 0: "),
+        ({"max_params": 1e6, "recipe": "digits"}, "--recipe digits: a recipe trains on images; add --data DATA"),
+        ({"max_params": 1e6, "data": "digits", "recipe": "nothing"}, "unknown recipe 'nothing'"),
+        ({"max_params": 1e6, "data": "digits", "classes": 5}, "--classes 5: digits has 10; leave it out"),
+        ({"max_params": 1e6, "data": "nowhere"}, "unknown data set 'nowhere'"),
+        ({"max_train_minutes": 5}, "--max-train-minutes needs --data DATA"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        effnet.budget("b0-cifar", **settings)
+    assert message in str(caught.value)
+
+
+def test_an_unknown_base_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown network 'b9'"):
+        effnet.budget("b9", max_params=1e6)
+
+
+def test_memory_that_no_system_tells_of_cannot_be_limited() -> None:
+    elsewhere = Conditions(torch.device("mps"), "torch", 1, 10)
+    with pytest.raises(UsageError, match="--max-memory-mb: the memory of mps cannot be measured"):
+        check(replace(question(), limits=Limits(max_memory_mb=500), conditions=elsewhere))
+
+
+needs_proc = pytest.mark.skipif(not can_measure(CONDITIONS), reason="the system does not tell")
+
+
+@needs_proc
+def test_a_process_takes_more_memory_with_more_images() -> None:
+    spec = replace(scale(B0_CIFAR, -8), resolution=64)
+    one, many = (peak_bytes(spec, replace(CONDITIONS, batch=batch)) for batch in (1, 256))
+    images = 255 * 3 * 64 * 64 * 4
+    assert one > 50e6  # libraries
+    assert many > one + images
+
+
+@needs_proc
+def test_a_process_that_fails_is_an_error_with_its_reason() -> None:
+    with pytest.raises(EffnetError, match=r"the memory of b0-cifar cannot be measured: .*not available here"):
+        peak_bytes(B0_CIFAR, replace(CONDITIONS, device=torch.device("xla")))
