@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
     from effnet.network.model import create_model as create_model
+    from effnet.sizing.budget import budget as budget
+    from effnet.sizing.sized_training import train as train
     from effnet.spec.cost import cost as cost
     from effnet.spec.families import get_spec as get_spec
     from effnet.spec.netspec import NetSpec as NetSpec
     from effnet.spec.scale import Coefficients as Coefficients
     from effnet.spec.scale import scale as scale
-    from effnet.sizing.budget import budget as budget
-    from effnet.sizing.sized_training import train as train
     from effnet.training.run import resume as resume
 
 # Public names and the modules they live in. A name is imported when it is first used, so that

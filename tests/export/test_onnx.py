@@ -27,7 +27,9 @@ NETWORKS = {
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[ConvNet, Path]:
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[ConvNet, Path]:
     torch.manual_seed(0)
     network = settled(NETWORKS[request.param])
     path = tmp_path_factory.mktemp("onnx") / "network.onnx"

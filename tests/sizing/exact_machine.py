@@ -1,4 +1,4 @@
-"""A machine whose clock moves only when a network is run on it, by as much as its MACs say: times are exact."""
+"""A machine whose clock moves only when a network runs on it, by as much as its MACs say: times are exact."""
 
 from collections.abc import Callable, Iterator
 
@@ -21,7 +21,9 @@ def exact_seconds(spec: NetSpec) -> float:
 class Machine:
     """Runs networks in no real time."""
 
-    def __init__(self, mood: Callable[[NetSpec], Iterator[float]] = lambda spec: iter(lambda: 1.0, 0.0)) -> None:
+    def __init__(
+        self, mood: Callable[[NetSpec], Iterator[float]] = lambda spec: iter(lambda: 1.0, 0.0)
+    ) -> None:
         """Run networks; `mood` gives the factors by which the runs of one are slower than they should be."""
         self.now = 0.0
         self.mood = mood

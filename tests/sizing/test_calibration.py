@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from exact_machine import CONDITIONS
 
 from effnet.sizing.calibration import calibrated, key_of, run_all
 from effnet.sizing.latency import Conditions
@@ -12,7 +13,6 @@ from effnet.sizing.latency_model import NUM_CLASSES, LatencyModel
 from effnet.sizing.slices import slices
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
-from exact_machine import CONDITIONS
 
 NETWORKS = tuple(scale(B0_CIFAR, -10 + number / 2) for number in range(6))
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from itertools import chain, repeat
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from exact_machine import CONDITIONS, Machine, exact_seconds
 
 from effnet.errors import UsageError
 from effnet.sizing.latency import (
@@ -13,6 +15,7 @@ from effnet.sizing.latency import (
     Conditions,
     Latency,
     conditions,
+    exported,
     onnxruntime_run,
     summarise,
     times,
@@ -22,7 +25,6 @@ from effnet.sizing.latency import (
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import scale
-from exact_machine import CONDITIONS, Machine, exact_seconds
 
 SMALL, LARGE = scale(B0_CIFAR, -8), scale(B0_CIFAR, -5)
 MISSING = "mps" if torch.cuda.is_available() else "cuda"
@@ -94,18 +96,24 @@ def test_of_many_networks_only_the_last_ones_stay_in_memory() -> None:
     assert len(timer.taken) == len(specs)
 
 
-def test_torch_predicts_as_the_classifier_does() -> None:
-    probs = torch_run(SMALL, CONDITIONS)()
+def test_torch_predicts_as_the_classifier_does(tmp_path: Path) -> None:
+    probs = torch_run(SMALL, CONDITIONS, tmp_path)()
     assert isinstance(probs, torch.Tensor)
     assert probs.shape == (1, 10)
     assert probs.sum() == pytest.approx(1.0)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_onnxruntime_predicts_a_batch() -> None:
+def test_onnxruntime_predicts_a_batch_and_a_network_is_exported_once(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    (logits,) = onnxruntime_run(SMALL, Conditions(torch.device("cpu"), "onnxruntime", 3, 10))()  # type: ignore[misc]
+    three = Conditions(torch.device("cpu"), "onnxruntime", 3, 10)
+    (logits,) = onnxruntime_run(SMALL, three, tmp_path)()  # type: ignore[misc]
     assert logits.shape == (3, 10)
     assert np.isfinite(logits).all()
+    (path,) = tmp_path.iterdir()
+    changed = path.stat().st_mtime_ns
+    assert exported(SMALL, three, tmp_path) == path
+    assert path.stat().st_mtime_ns == changed
 
 
 @pytest.mark.parametrize(
@@ -117,7 +125,9 @@ def test_onnxruntime_predicts_a_batch() -> None:
         (("cpu", "torch", 1, 0), "--classes 0: must be from 1 to 65536"),
     ],
 )
-def test_conditions_that_are_not_there_are_refused(arguments: tuple[str, str, int, int], message: str) -> None:
+def test_conditions_that_are_not_there_are_refused(
+    arguments: tuple[str, str, int, int], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         conditions(*arguments)
 

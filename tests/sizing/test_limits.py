@@ -64,7 +64,10 @@ def test_a_budget_without_limits_lists_them_all() -> None:
 def test_costs_up_to_the_limit_keep_it() -> None:
     limits = Limits(max_params=10, max_latency_ms=5)
     assert limits.broken_by({"params": 10, "latency_ms": 5.0}) == ()
-    assert [kind.cost for kind in limits.broken_by({"params": 11, "latency_ms": 5.1})] == ["params", "latency_ms"]
+    assert [kind.cost for kind in limits.broken_by({"params": 11, "latency_ms": 5.1})] == [
+        "params",
+        "latency_ms",
+    ]
 
 
 def test_what_was_not_measured_breaks_no_limit() -> None:

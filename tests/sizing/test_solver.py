@@ -5,6 +5,7 @@ from itertools import count, repeat
 from typing import Any
 
 import pytest
+from exact_machine import CONDITIONS, NUM_CLASSES, Machine, exact_seconds
 
 from effnet.errors import EffnetError
 from effnet.sizing.limits import Limits
@@ -16,7 +17,6 @@ from effnet.spec.families import B0, B0_CIFAR
 from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import PAPER
 from effnet.spec.solve import Scaled, ladder
-from exact_machine import CONDITIONS, NUM_CLASSES, Machine, exact_seconds
 
 RUNGS = ladder(B0_CIFAR, PAPER, -6.0, 2.0)
 
@@ -32,7 +32,9 @@ def minutes_of(rung: Scaled) -> float:
 class Case:
     """A search, and what it did on the way."""
 
-    def __init__(self, machine: Machine | None = None, rungs: tuple[Scaled, ...] = RUNGS, **limits: Any) -> None:
+    def __init__(
+        self, machine: Machine | None = None, rungs: tuple[Scaled, ...] = RUNGS, **limits: Any
+    ) -> None:
         self.machine = machine or Machine()
         self.said: list[str] = []
         gauges = Gauges(self.machine.timer(), exact_seconds, memory_of, minutes_of, num_trained=1000)
@@ -46,17 +48,17 @@ class Case:
 
     @property
     def rows(self) -> list[Row]:
-        return self.solver.rows(self.place)
+        return self.solver.around(self.place)
 
 
 def last(kept: Any) -> int:
     return max(place for place, rung in enumerate(RUNGS) if kept(rung.spec))
 
 
-@pytest.mark.parametrize("name", ["params", "macs", "activations"])
-def test_what_is_counted_needs_no_measuring(name: str) -> None:
-    case = Case(**{f"max_{name}": 3e6})
-    assert case.place == last(lambda spec: getattr(cost(spec, NUM_CLASSES), name) <= 3e6)
+@pytest.mark.parametrize(("name", "most"), [("params", 3e6), ("macs", 1e8), ("activations", 1e6)])
+def test_what_is_counted_needs_no_measuring(name: str, most: float) -> None:
+    case = Case(**{f"max_{name}": most})
+    assert case.place == last(lambda spec: getattr(cost(spec, NUM_CLASSES), name) <= most)
     assert case.machine.built == []
 
 
@@ -65,7 +67,7 @@ def test_several_limits_hold_together() -> None:
     assert case.place == last(lambda spec: cost(spec, 10).params <= 3e6 and cost(spec, 10).macs <= 1e8)
 
 
-@pytest.mark.parametrize("milliseconds", [5.0, 50.0, 700.0])
+@pytest.mark.parametrize("milliseconds", [20.0, 50.0, 700.0])
 def test_latency_is_found_with_two_measurements_where_the_model_is_right(milliseconds: float) -> None:
     case = Case(max_latency_ms=milliseconds)
     assert case.place == last(lambda spec: 1e3 * exact_seconds(spec) <= milliseconds)
@@ -85,14 +87,19 @@ def test_the_tightest_of_all_measured_limits_decides() -> None:
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ({"max_params": 1000}, "--max-params 1000 cannot be reached: the smallest network, φ = -6 at 16×16 pixels"),
+        (
+            {"max_params": 1000},
+            "--max-params 1000 cannot be reached: the smallest network, φ = -5.98 at 12×12 pixels",
+        ),
         ({"max_latency_ms": 0.001}, "--max-latency-ms 0.001 cannot be reached"),
-        ({"max_memory_mb": 100}, "takes 300 MB of memory; raise the limit"),
+        ({"max_memory_mb": 100}, "takes 307 MB of memory; raise the limit"),
         ({"max_train_minutes": 0.5}, "minutes of training; raise the limit"),
         ({"max_params": 10, "max_macs": 20}, "--max-params 10 and --max-macs 20 cannot be reached"),
     ],
 )
-def test_a_budget_below_the_smallest_network_says_what_that_costs(limits: dict[str, float], message: str) -> None:
+def test_a_budget_below_the_smallest_network_says_what_that_costs(
+    limits: dict[str, float], message: str
+) -> None:
     with pytest.raises(EffnetError) as caught:
         Case(**limits).solver.solve()
     assert message in str(caught.value)
@@ -112,7 +119,7 @@ def test_rows_show_the_chosen_one_the_next_one_and_some_around() -> None:
     assert [row.phi for row in rows] == sorted(row.phi for row in rows)
     assert {phi, RUNGS[place + 1].phi} <= {row.phi for row in rows}
     for step in (-1.0, -0.5, 0.5, 1.0):
-        assert min(abs(row.phi - phi - step) for row in rows) < 0.05
+        assert min(abs(row.phi - phi - step) for row in rows) < 0.07
 
 
 def test_rows_have_all_costs_and_what_they_break() -> None:
@@ -126,10 +133,18 @@ def test_rows_have_all_costs_and_what_they_break() -> None:
         assert row.throughput(batch=8) == pytest.approx(8 / seconds)
 
 
+def test_for_a_training_only_what_is_limited_is_measured() -> None:
+    case = Case(max_params=3e6, max_train_minutes=20)
+    chosen, following = case.solver.pair(case.place)
+    assert following.phi > chosen.phi
+    assert chosen.costs["memory_mb"] is None
+    assert chosen.costs["train_minutes"] == minutes_of(Scaled(chosen.phi, chosen.spec))
+
+
 def test_what_cannot_be_measured_is_left_open() -> None:
     gauges = Gauges(Machine().timer(), exact_seconds)
     solver = Solver(RUNGS, Limits(max_params=1e6), Measures(CONDITIONS, gauges, print))
-    assert {row.costs["memory_mb"] for row in solver.rows(solver.solve())} == {None}
+    assert {row.costs["memory_mb"] for row in solver.around(solver.solve())} == {None}
 
 
 def test_each_measurement_is_told_once() -> None:
@@ -160,16 +175,16 @@ def test_noise_in_the_first_measurements_does_not_decide(amount: float) -> None:
 
 
 def ever_faster() -> Any:
-    """Make every run of any network faster than the one before."""
+    """Make every run of any network faster than the one before, down to a tenth."""
     runs = count()
-    return lambda spec: (0.995 ** next(runs) for _ in count())
+    return lambda spec: (max(0.1, 0.99 ** next(runs)) for _ in count())
 
 
 def test_a_machine_that_never_rests_gets_a_warning_and_a_network_within() -> None:
     case = Case(Machine(ever_faster()), max_latency_ms=50)
     place = case.place
     assert case.solver.measures.value(case.solver.limited[0], RUNGS[place]) <= 50
-    assert any("on a free machine" in line for line in case.said)
+    assert any("a free machine decides" in line for line in case.said)
 
 
 class Full(Machine):

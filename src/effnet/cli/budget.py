@@ -37,7 +37,7 @@ class BudgetForm:
     runtime: Literal["torch", "onnxruntime"] = "torch"
     """What predicts; onnxruntime needs the extra `export`, and uses as many threads as torch."""
     data: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
-    """Data set to train on, by name or folder: its classes and channels count, and its training can be timed."""
+    """Data set to train on, by name or folder: its classes and channels count; its training can be timed."""
     recipe: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
     """Recipe of that training; chosen by the data when not given."""
     classes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None

@@ -15,6 +15,7 @@ from effnet.cli.results import print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
+from effnet.sizing.sized_training import refuse_phi
 from effnet.sizing.sized_training import run as run_training
 from effnet.training.folder import run_folder
 from effnet.training.results import TrainResult
@@ -26,8 +27,8 @@ class TrainForm:
     """Train a network on a data set: a recipe, with any of its values overridden by flags.
 
     A folder holds `train/` with `val/` or `test/`, or one folder of images per class. The defaults below are
-    those of the recipe that fits DATA. Limits, if there are any, choose phi: the largest network within, for one
-    image at a time; the time that this takes counts for --max-minutes too.
+    those of the recipe that fits DATA. Limits, if there are any, choose phi: the largest network within,
+    for one image at a time. The time that this takes counts for --max-minutes too.
     """
 
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
@@ -53,6 +54,8 @@ def run(args: Sequence[str]) -> None:
         return
     form, dataset, recipe = with_recipe(TrainForm, "train", args)
     limits = form.limits.checked
+    if any(arg.partition("=")[0] == "--phi" for arg in args):
+        refuse_phi(limits)
     folder = run_folder(dataset, form.out, form.overwrite)
     with TerminalReporter(quiet=form.json) as reporter:
         reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {folder}")

@@ -1,5 +1,6 @@
 """A network as an ONNX file, and a session of onnxruntime that computes it."""
 
+import warnings
 from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +28,19 @@ def write_onnx(network: "ConvNet", path: Path) -> None:
 
     spec = network.spec
     predicting = deepcopy(network).cpu().eval()
-    images = torch.zeros(2, spec.in_channels, spec.resolution, spec.resolution)  # of one image N would be fixed
-    program = torch.onnx.export(
-        predicting,
-        (images,),
-        input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_shapes={INPUT: {0: torch.export.Dim("N")}},
-        verbose=False,
-    )
+    images = torch.zeros(
+        2, spec.in_channels, spec.resolution, spec.resolution
+    )  # of one image N would be fixed
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec", FutureWarning)  # torch, of torch
+        program = torch.onnx.export(
+            predicting,
+            (images,),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes={INPUT: {0: torch.export.Dim("N")}},
+            verbose=False,
+        )
     assert program is not None  # only the old exporter returns nothing
     write_bytes(path, lambda temporary: program.save(temporary, external_data=False))
 

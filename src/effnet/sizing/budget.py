@@ -39,7 +39,7 @@ class Terms:
     runtime: str = "torch"
     """What predicts: torch, as `effnet predict` does, or onnxruntime."""
     data: str | Path | None = None
-    """Data set to train on, by name or folder: its classes and channels count, and a training can be timed."""
+    """Data set to train on, by name or folder: its classes and channels count; a training can be timed."""
     recipe: str | None = None
     """Recipe of that training; the one that fits the data when not given."""
 
@@ -64,7 +64,7 @@ def budget(network: str | NetSpec = "b0", *, reporter: Reporter | None = None, *
     limits = read_limits({name: value for name, value in settings.items() if name in LIMIT_NAMES})
     terms = read_terms({name: value for name, value in settings.items() if name not in LIMIT_NAMES})
     listener = reporter or Silent()
-    return answer(ask(get_spec(network), limits, terms, listener), listener)
+    return answer(ask(get_spec(network), limits, terms, listener), listener, around=True)
 
 
 def read_terms(values: Mapping[str, Any]) -> Terms:

@@ -19,7 +19,7 @@ from effnet.errors import EffnetError
 from effnet.evaluation.metrics import predict_probs
 from effnet.files import cache_folder, write_text
 from effnet.network.model import ConvNet
-from effnet.sizing.latency import Conditions, summarise, times, warm_up
+from effnet.sizing.latency import Clock, Conditions, summarise, times, warm_up
 from effnet.sizing.latency_model import CALIBRATION, NUM_CLASSES, LatencyModel, Profile, learn
 from effnet.spec.netspec import NetSpec
 
@@ -54,7 +54,11 @@ def calibrate(given: Conditions) -> LatencyModel:
 
 
 def run_all(
-    given: Conditions, networks: Sequence[NetSpec] = CALIBRATION, *, most_seconds: float = MOST_SECONDS
+    given: Conditions,
+    networks: Sequence[NetSpec] = CALIBRATION,
+    *,
+    most_seconds: float = MOST_SECONDS,
+    clock: Clock = perf_counter,
 ) -> tuple[Sequence[NetSpec], Sequence[Profile]]:
     """Run the calibration networks, the cheap ones first, as many as the time allows."""
     started = perf_counter()
@@ -62,11 +66,11 @@ def run_all(
     for spec in networks:
         if len(profiles) >= LEAST_NETWORKS and perf_counter() - started > most_seconds:
             break
-        profiles.append(profile(spec, given))
+        profiles.append(profile(spec, given, clock))
     return networks[: len(profiles)], profiles
 
 
-def profile(spec: NetSpec, given: Conditions) -> Profile:
+def profile(spec: NetSpec, given: Conditions, clock: Clock) -> Profile:
     """Run a network, with a clock at every layer, and without."""
     network = to_device(ConvNet(spec, NUM_CLASSES), given.device).eval()
     images = torch.rand(given.batch, spec.in_channels, spec.resolution, spec.resolution)
@@ -74,14 +78,14 @@ def profile(spec: NetSpec, given: Conditions) -> Profile:
     def run() -> object:
         return predict_probs(network, images, given.device)
 
-    warm_up(run)
-    whole = summarise(times(run, RUN_SECONDS)).median
+    warm_up(run, clock)
+    whole = summarise(times(run, RUN_SECONDS, clock)).median
     ticks: list[float] = []
     runs: list[list[float]] = []
 
     def tick(*_: object) -> None:
         wait_for(given.device)
-        ticks.append(perf_counter())
+        ticks.append(clock())
 
     def clocked() -> None:
         ticks.clear()
@@ -92,7 +96,7 @@ def profile(spec: NetSpec, given: Conditions) -> Profile:
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_pre_hook(tick)
-    times(clocked, RUN_SECONDS)
+    times(clocked, RUN_SECONDS, clock)
     return Profile(tuple(np.median(runs, axis=0).tolist()), whole)
 
 

@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Literal
 
@@ -91,26 +90,34 @@ def need_onnxruntime() -> None:
     onnxruntime.set_default_logger_severity(3)  # errors: it warns of machines without a GPU
 
 
-def torch_run(spec: NetSpec, given: Conditions) -> Run:
-    """Build a network and return its prediction of one batch, as `effnet predict` computes it."""
+def torch_run(spec: NetSpec, given: Conditions, folder: Path) -> Run:
+    """Build a network and return its prediction of one batch, as `effnet predict` computes it.
+
+    No file is needed for it: `folder` stays empty.
+    """
     network = to_device(ConvNet(spec, given.num_classes), given.device).eval()
     images = torch.rand(given.batch, spec.in_channels, spec.resolution, spec.resolution)
     return lambda: predict_probs(network, images, given.device)
 
 
-def onnxruntime_run(spec: NetSpec, given: Conditions) -> Run:
-    """Export a network and return its computation of one batch by onnxruntime, with as many threads."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        write_onnx(ConvNet(spec, given.num_classes), path)
-        session = open_session(path, given.num_threads)
+def onnxruntime_run(spec: NetSpec, given: Conditions, folder: Path) -> Run:
+    """Return a network's computation of one batch by onnxruntime, with as many threads as torch has."""
+    session = open_session(exported(spec, given, folder), given.num_threads)
     images = np.random.default_rng(0).random(
         (given.batch, spec.in_channels, spec.resolution, spec.resolution), np.float32
     )
     return lambda: session.run(None, {INPUT: images})
 
 
-RUNTIMES: dict[str, Callable[[NetSpec, Conditions], Run]] = {
+def exported(spec: NetSpec, given: Conditions, folder: Path) -> Path:
+    """Export a network into a folder, or find it there; return its file."""
+    path = folder / f"{hash(spec):x}.onnx"
+    if not path.exists():
+        write_onnx(ConvNet(spec, given.num_classes), path)
+    return path
+
+
+RUNTIMES: dict[str, Callable[[NetSpec, Conditions, Path], Run]] = {
     "torch": torch_run,
     "onnxruntime": onnxruntime_run,
 }

@@ -69,9 +69,7 @@ class LatencyModel:
         return min(known, key=lambda name: abs(int(name.rpartition(" ")[2]) - size))
 
 
-def learn(
-networks: Sequence[NetSpec], profiles: Sequence[Profile], batch: int
-) -> LatencyModel:
+def learn(networks: Sequence[NetSpec], profiles: Sequence[Profile], batch: int) -> LatencyModel:
     """Fit a model to networks that were run."""
     work: dict[str, list[tuple[float, ...]]] = {}
     seconds: dict[str, list[float]] = {}
@@ -81,7 +79,10 @@ networks: Sequence[NetSpec], profiles: Sequence[Profile], batch: int
             seconds.setdefault(part.kind, []).append(taken)
     rates = {kind: fit(np.array(work[kind]), np.array(seconds[kind])) for kind in work}
     raw = LatencyModel(rates, 1.0, batch)
-    ratios = [profile.whole / raw.seconds(spec, NUM_CLASSES) for spec, profile in zip(networks, profiles, strict=True)]
+    ratios = [
+        profile.whole / raw.seconds(spec, NUM_CLASSES)
+        for spec, profile in zip(networks, profiles, strict=True)
+    ]
     return LatencyModel(rates, median(ratios), batch)
 
 

@@ -145,7 +145,7 @@ def explain(error: ValidationError) -> str:
         return f"{flag} {problem['input']}: {problem['ctx']['error']}"
     if problem["type"] == "float_type":
         return f"{flag} {problem['input']}: must be a number"
-    return f"{flag} {problem['input']:g}: must be a finite number above 0"
+    return f"{flag} {problem['input']}: must be a finite number above 0"
 
 
 def at_least_one(limits: Limits) -> Limits:

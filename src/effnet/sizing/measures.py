@@ -14,7 +14,8 @@ from effnet.training.probe import ERRORS, is_shortage
 PROBE_SECONDS = 0.2  # of runs, to find the neighbourhood of a limit
 ROUNDS, ROUND_SECONDS = 5, 0.1  # of runs in turns
 
-LIBRARY_MB = 350.0  # first guess of what a process takes without a network
+LIBRARY_MB = {"torch": 265.0, "onnxruntime": 75.0}  # first guess of a process without a network
+MAPS = 5  # first guess of how many of the largest feature maps are in memory at once
 FORWARD_AND_BACKWARD = 3.0  # first guess of what a training step is beside a prediction
 
 
@@ -70,7 +71,8 @@ class Measures:
         """Foretell a measured cost, well or badly."""
         counted, batch = cost(rung.spec, self.conditions.num_classes), self.conditions.batch
         if kind is MEMORY:
-            return LIBRARY_MB + 4e-6 * (counted.params + batch * largest_map(rung.spec))
+            library = LIBRARY_MB[self.conditions.runtime]
+            return library + 4e-6 * (counted.params + MAPS * batch * largest_map(rung.spec))
         seconds = self.gauges.foretell(rung.spec)
         if kind is LATENCY:
             return 1e3 * seconds

@@ -4,13 +4,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from effnet.errors import EffnetError
-from effnet.export.onnx import write_onnx
-from effnet.network.model import ConvNet
-from effnet.sizing.latency import Conditions
+from effnet.sizing.latency import Conditions, exported
 from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 from effnet.training.gauge import STATUS, status
@@ -23,10 +20,11 @@ def can_measure(given: Conditions) -> bool:
     return given.device.type == "cuda" or (given.device.type == "cpu" and STATUS.exists())
 
 
-def peak_bytes(spec: NetSpec, given: Conditions) -> int:
+def peak_bytes(spec: NetSpec, given: Conditions, folder: Path) -> int:
     """Return the most memory that a process takes that predicts one batch, its libraries included.
 
-    On a GPU it is the GPU's memory that torch takes for weights and activations.
+    On a GPU it is the GPU's memory that torch takes for weights and activations. Files that the runtime needs
+    are put into `folder`.
 
     Raises:
         EffnetError: the process failed, as it does when its memory runs out.
@@ -42,10 +40,7 @@ def peak_bytes(spec: NetSpec, given: Conditions) -> int:
     }
     if given.runtime == "torch":
         return _peak_of(asked)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "network.onnx"
-        write_onnx(ConvNet(spec, given.num_classes), path)
-        return _peak_of(asked | {"model": str(path)})
+    return _peak_of(asked | {"model": str(exported(spec, given, folder))})
 
 
 def _peak_of(asked: dict[str, Any]) -> int:

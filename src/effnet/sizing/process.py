@@ -1,7 +1,7 @@
 """A process that does nothing but predict one batch, so that its memory can be read from outside.
 
-`python -m effnet.sizing.process` reads a JSON object, predicts, prints a JSON object, and ends with its input.
-With onnxruntime no torch is loaded, as where an exported network is used.
+`python -m effnet.sizing.process` reads a JSON object, predicts, prints a JSON object, and ends when its
+input does. With onnxruntime no torch is loaded, as where an exported network is used.
 """
 
 import json

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from effnet.device import environment, kept_memory
@@ -38,8 +40,8 @@ class Question:
     """Times the training that is limited, if it is."""
 
 
-def answer(question: Question, reporter: Reporter) -> Sized:
-    """Find the largest network that keeps the limits.
+def answer(question: Question, reporter: Reporter, *, around: bool) -> Sized:
+    """Find the largest network that keeps the limits; `around` measures some smaller and larger ones too.
 
     Raises:
         UsageError: a limit that cannot be measured here, or scaling that changes nothing.
@@ -51,11 +53,11 @@ def answer(question: Question, reporter: Reporter) -> Sized:
     reporter.message(
         f"{len(rungs):,} networks from φ = {rungs[0].phi:g} to {rungs[-1].phi:g}; measuring {given.words()}"
     )
-    with kept_memory(given.device):
-        measures = Measures(given, gauges(question, reporter), reporter.message)
+    with kept_memory(given.device), TemporaryDirectory() as folder:
+        measures = Measures(given, gauges(question, Path(folder), reporter), reporter.message)
         solver = Solver(rungs, question.limits, measures)
         place = solver.solve()
-        table = solver.rows(place)
+        table = solver.around(place) if around else solver.pair(place)
     above = [row for row in table if row.phi > rungs[place].phi]
     return Sized(
         base=question.base,
@@ -79,7 +81,9 @@ def check(question: Question) -> None:
     if MINUTES in limited and question.training is None:
         raise UsageError(f"{MINUTES.flag} needs --data DATA: the images that the training would see")
     if MEMORY in limited and not can_measure(given):
-        raise UsageError(f"{MEMORY.flag}: the memory of {given.device.type} cannot be measured on this system")
+        raise UsageError(
+            f"{MEMORY.flag}: the memory of {given.device.type} cannot be measured on this system"
+        )
 
 
 def family(question: Question) -> tuple[Scaled, ...]:
@@ -117,12 +121,15 @@ def highest(base: NetSpec, coefficients: Coefficients) -> float:
     return phi
 
 
-def gauges(question: Question, reporter: Reporter) -> Gauges:
-    """Return what measures on this machine; the model of latency is learned when it is first asked."""
+def gauges(question: Question, folder: Path, reporter: Reporter) -> Gauges:
+    """Return what measures on this machine; the model of latency is learned when it is first asked.
+
+    Files that a runtime needs are put into `folder`.
+    """
     given, training = question.conditions, question.training
 
     def prepare(spec: NetSpec) -> Run:
-        return RUNTIMES[given.runtime](spec, given)
+        return RUNTIMES[given.runtime](spec, given, folder)
 
     @cache
     def model() -> LatencyModel:
@@ -131,7 +138,7 @@ def gauges(question: Question, reporter: Reporter) -> Gauges:
     return Gauges(
         timer=Timer(prepare),
         foretell=lambda spec: model().seconds(spec, given.num_classes),
-        memory=(lambda spec: peak_bytes(spec, given)) if can_measure(given) else None,
+        memory=(lambda spec: peak_bytes(spec, given, folder)) if can_measure(given) else None,
         minutes=None if training is None else training.minutes,
         num_trained=0 if training is None else training.num_trained,
     )

@@ -34,7 +34,10 @@ class Row:
             "name": self.spec.name,
             "phi": self.phi,
             "resolution": self.spec.resolution,
-            **{name: value if value is None or isfinite(value) else None for name, value in self.costs.items()},
+            **{
+                name: value if value is None or isfinite(value) else None
+                for name, value in self.costs.items()
+            },
             "latency": quartiles | {"num_runs": self.latency.num_runs},
             "breaks": [kind.limit for kind in self.breaks],
         }
@@ -79,7 +82,8 @@ class Sized:
         """Say in one line what was chosen and what stands in the way of more."""
         kinds = [kind for kind in KINDS if self.measured.get(kind.cost) is not None]
         spent = ", ".join(kind.write(self.measured[kind.cost] or 0.0) for kind in kinds)
-        return f"{self.base.name} at φ = {self.phi:g}, {self.spec.resolution}×{self.spec.resolution} pixels: {spent}; {self._end()}"
+        side = self.spec.resolution
+        return f"{self.base.name} at φ = {self.phi:g}, {side}×{side} pixels: {spent}; {self._end()}"
 
     def _end(self) -> str:
         """Say why the next larger network is too large."""
@@ -87,8 +91,8 @@ class Sized:
             return f"no limit binds: φ ends at {self.phi:g}"
         costs = self.following.costs
         reasons = " and ".join(
-            f"{kind.flag} {self.limits.of(kind):g} binds: the next larger network, φ = {self.following.phi:g}, "
-            f"takes {kind.write(costs[kind.cost] or 0.0)}"
+            f"{kind.flag} {self.limits.of(kind):g} binds: the next larger network, "
+            f"φ = {self.following.phi:g}, takes {kind.write(costs[kind.cost] or 0.0)}"
             for kind in self.binding
         )
         return reasons or "the machine is too restless to tell it from the next larger network"

@@ -10,7 +10,7 @@ from effnet.config import TrainConfig
 from effnet.data.datasets import DataSet, open_dataset
 from effnet.errors import UsageError
 from effnet.sizing.latency import conditions
-from effnet.sizing.limits import LIMIT_NAMES, MINUTES, Limits, at_least_one, read_limits
+from effnet.sizing.limits import LIMIT_NAMES, MINUTES, Limits, read_limits
 from effnet.sizing.question import Question, answer
 from effnet.sizing.sized import Sized
 from effnet.sizing.training_time import TrainingTime
@@ -41,8 +41,8 @@ def train(
         recipe: name or `.toml` path of the recipe to start from; chosen by the data when not given.
         overwrite: replace a run in `out`.
         reporter: told of the progress; without one nothing is printed.
-        settings: fields of the recipe, nested ones as dicts: `epochs=5, data={"storage": "stream"}`; and limits
-            as `budget` takes them, `max_latency_ms=5`: they choose φ.
+        settings: fields of the recipe, nested ones as dicts: `epochs=5, data={"storage": "stream"}`; and
+            limits as `budget` takes them, `max_latency_ms=5`: they choose φ.
 
     Raises:
         UsageError: unknown name or key, bad value, or `out` already holds a run.
@@ -52,6 +52,8 @@ def train(
 
     """
     limits = read_limits({name: settings.pop(name) for name in LIMIT_NAMES if name in settings})
+    if "phi" in settings:
+        refuse_phi(limits)
     listener = reporter or Silent()
     dataset = open_dataset(data, on_download=listener.downloading)
     chosen = configuration.load_recipe(recipe or default_recipe(dataset))
@@ -62,7 +64,7 @@ def train(
 def run(
     dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, limits: Limits
 ) -> TrainResult:
-    """Train the network of the configuration, or, where there are limits, the largest of its family within."""
+    """Train the network of the configuration or, where there are limits, the largest of its family within."""
     if not limits.given:
         return training.run(dataset, config, folder, reporter)
     started = perf_counter()
@@ -72,22 +74,30 @@ def run(
     return training.run_parts(parts, folder, reporter, started)
 
 
+def refuse_phi(limits: Limits) -> None:
+    """Refuse limits beside a φ that was asked for; one that the recipe has gives way to them.
+
+    Raises:
+        UsageError: there are limits.
+
+    """
+    if limits.given:
+        raise UsageError(f"--phi and {limits.words()} exclude each other: the limits choose phi")
+
+
 def size(dataset: DataSet, config: TrainConfig, limits: Limits, reporter: Reporter) -> Sized:
     """Find the largest network of the configuration's family that keeps the limits, for one image at a time.
 
     Raises:
-        UsageError: φ is given too, or there is no limit.
+        UsageError: the limits contradict the configuration.
         EffnetError: not even the smallest network keeps the limits.
 
     """
-    at_least_one(limits)
-    if config.phi != 0:
-        raise UsageError(f"--phi {config.phi:g} and {limits.words()} exclude each other: the limits choose phi")
     minutes, most = limits.max_train_minutes, config.max_minutes
     if minutes is not None and most is not None and minutes > most:
         raise UsageError(
-            f"{MINUTES.flag} {minutes:g} and max_minutes = {most:g} contradict each other: the training would "
-            f"be cut before its end; leave one out"
+            f"{MINUTES.flag} {minutes:g} and max_minutes = {most:g} contradict each other: the training "
+            f"would be cut before its end; leave one out"
         )
     question = Question(
         base=get_spec(config.model),
@@ -97,4 +107,4 @@ def size(dataset: DataSet, config: TrainConfig, limits: Limits, reporter: Report
         conditions=conditions(config.device, "torch", 1, len(dataset.class_names)),
         training=None if minutes is None else TrainingTime(dataset, config),
     )
-    return answer(question, reporter)
+    return answer(question, reporter, around=False)

@@ -7,6 +7,7 @@ summed for others.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from effnet.spec.cost import Layer, layers
 from effnet.spec.netspec import NetSpec
@@ -52,13 +53,13 @@ def slices(spec: NetSpec, num_classes: int) -> Iterator[Slice]:
 
 def _kinds(walked: tuple[Layer, ...]) -> Iterator[str]:
     """Name what each slice does; the last two are head and classifier."""
-    for layer, following in zip(walked[:-2], walked[1:-1], strict=True):
+    for layer, following in pairwise(walked[:-1]):
         yield _kind(layer, following)
     yield from ("head", "classify")
 
 
 def _kind(layer: Layer, following: Layer) -> str:
-    """Name what a slice does. A gate squeezes, then excites; what a depthwise convolution follows, expands."""
+    """Name what a slice does. A gate squeezes, then excites; an expansion precedes a depthwise one."""
     if not layer.batch_norm:
         return "excite" if following.batch_norm else "squeeze"
     if layer.kernel_size > 1:

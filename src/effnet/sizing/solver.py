@@ -6,7 +6,7 @@ from functools import partial
 
 from effnet.errors import EffnetError
 from effnet.sizing.boundary import last_within
-from effnet.sizing.limits import LATENCY, MEASURED, MINUTES, Kind, Limits
+from effnet.sizing.limits import LATENCY, MEASURED, MEMORY, Kind, Limits
 from effnet.sizing.measures import Measures
 from effnet.sizing.sized import Row
 from effnet.spec.solve import Scaled
@@ -37,22 +37,27 @@ class Solver:
             place = self._reached(last_within(self._limit(kind), value, guess, range(place + 1)), kind)
         return self._settled(place) if LATENCY in self.limited else place
 
-    def rows(self, place: int) -> list[Row]:
-        """Return the networks to show, smallest first: the one at a place, the next one, some φ away."""
-        shown = [rung for rung in self._shown(place) if self.measures.runs(rung)]
-        self.measures.time([rung for rung in shown if not self.measures.is_timed(rung)])
-        return [self._row(rung) for rung in shown]
+    def pair(self, place: int) -> list[Row]:
+        """Return the network at a place and the next one, with the costs that are limited, and latency."""
+        return self._rows([self.rungs[at] for at in self._pair(place)], (LATENCY, *self.limited))
 
-    def _row(self, rung: Scaled) -> Row:
-        kinds = [kind for kind in MEASURED if kind in self.limited or kind is not MINUTES]
-        costs = self.measures.costs(rung, [kind for kind in kinds if self.measures.can_measure(kind)])
+    def around(self, place: int) -> list[Row]:
+        """Return these two and some a φ away, smallest first, with all costs; timing a training takes long."""
+        phi = self.rungs[place].phi
+        away = (self._nearest(phi + step) for step in STEPS)
+        shown = [self.rungs[at] for at in sorted({*away, *self._pair(place)})]
+        kinds = {*self.limited, LATENCY, MEMORY}
+        return self._rows(shown, [kind for kind in kinds if self.measures.can_measure(kind)])
+
+    def _rows(self, rungs: Sequence[Scaled], kinds: Sequence[Kind]) -> list[Row]:
+        running = [rung for rung in rungs if self.measures.runs(rung)]
+        self.measures.time([rung for rung in running if not self.measures.is_timed(rung)])
+        return [self._row(rung, kinds) for rung in running]
+
+    def _row(self, rung: Scaled, kinds: Sequence[Kind]) -> Row:
+        costs = self.measures.costs(rung, kinds)
         latency = self.measures.timer.latency(rung.spec)
         return Row(rung.phi, rung.spec, costs, latency, self.limits.broken_by(costs))
-
-    def _shown(self, place: int) -> list[Scaled]:
-        phi = self.rungs[place].phi
-        around = (self._nearest(phi + step) for step in STEPS)
-        return [self.rungs[at] for at in sorted({*around, *self._pair(place)})]
 
     def _nearest(self, phi: float) -> int:
         return min(range(len(self.rungs)), key=lambda place: abs(self.rungs[place].phi - phi))
@@ -113,7 +118,7 @@ class Solver:
             else:
                 place = self._reached(place - 1 if place else None, LATENCY)
         self.measures.say(
-            "warning: times vary by more than neighbouring networks differ; on a free machine the choice is surer"
+            "warning: times vary more than neighbouring networks differ; a free machine decides more surely"
         )
         while not self._keeps(place):
             place = self._reached(place - 1 if place else None, LATENCY)

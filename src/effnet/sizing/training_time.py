@@ -17,7 +17,7 @@ from effnet.training.probe import ERRORS, is_shortage
 from effnet.training.reporter import Silent
 from effnet.training.setup import build_preprocess
 
-STEP_SECONDS = 2.0  # of steps, for one estimate
+STEP_SECONDS = 1.0  # of steps, for one estimate
 FEW_BATCHES = 4
 NUM_VAL = 256
 
@@ -38,7 +38,7 @@ class TrainingTime:
     def minutes(self, scaled: Scaled) -> float:
         """Return the minutes for a network; infinite where a step does not fit into memory.
 
-        A limit that the recipe sets on its own time (`max_minutes`) does not count: it would cut the training.
+        A limit that the recipe sets on its own time (`max_minutes`) does not count: it cuts the training.
         """
         config = replace(self.config, phi=scaled.phi)
         preprocess = build_preprocess(config, scaled.spec)
@@ -70,7 +70,9 @@ class TrainingTime:
 
 def few(splits: Splits, batch_size: int) -> Splits:
     """Keep some batches of the training images and some validation images, spread over all."""
-    return replace(splits, train=spread(splits.train, FEW_BATCHES * batch_size), val=spread(splits.val, NUM_VAL))
+    return replace(
+        splits, train=spread(splits.train, FEW_BATCHES * batch_size), val=spread(splits.val, NUM_VAL)
+    )
 
 
 def spread(samples: Samples, count: int) -> Samples:
