@@ -4,8 +4,8 @@
     python benchmarks/latency_model.py --batch 16 --threads 1
 
 Both are learned here and now from the same calibration networks, without the cache. Then the networks below
-are timed. Under two minutes on a free machine. Other work on it makes the times worthless; what it spoils least
-is --cpu-time with one thread: the processor's seconds instead of the clock's.
+are timed. Under two minutes on a free machine. Other work on it makes the times worthless; it spoils
+--cpu-time with one thread least: the processor's seconds instead of the clock's.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def main() -> None:
         results, num_learned = measure(arguments)
     show(results)
     errors = {name: summary(results, name) for name in ("foretold", "by_macs")}
-    print(f"{perf_counter() - started:.0f} s")
+    print(f"took {perf_counter() - started:.0f} s")
     if arguments.record:
         row = {
             **recording.stamp(),
@@ -106,6 +106,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu")
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
     made.add_argument("--seconds", type=float, default=0.4, help="of runs, for each network in each round")
+    made.add_argument("--only", nargs="+", choices=[spec.name for spec in UNSEEN], metavar="NETWORK")
     made.add_argument("--cpu-time", action="store_true", help="seconds of the processor, not of the clock")
     made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
     made.add_argument("--no-record", dest="record", action="store_false", help="only print")
@@ -120,7 +121,7 @@ def measure(arguments: argparse.Namespace) -> tuple[list[Result], int]:
     model, line = learn(networks, profiles, given.batch), by_macs(networks, profiles, given.batch)
     timer = Timer(lambda spec: torch_run(spec, given, Path()), clock)
     results = []
-    for spec in UNSEEN:
+    for spec in (spec for spec in UNSEEN if not arguments.only or spec.name in arguments.only):
         timer.measure([spec], arguments.seconds, rounds=ROUNDS)
         foretold = model.seconds(spec, NUM_CLASSES)
         results.append(Result(spec, timer.latency(spec), foretold, line(spec, NUM_CLASSES)))

@@ -53,7 +53,7 @@ def shown(capsys: Capture, sized: Sized = SIZED, **form: Any) -> list[str]:
 
 def test_the_chosen_network_is_marked_in_the_table_and_others_say_what_they_break(capsys: Capture) -> None:
     title, _, *rows = shown(capsys)
-    assert title == "b0-cifar, 2 at once, torch on cpu"
+    assert title == "b0-cifar, batches of 2, torch on cpu"
     assert [line.startswith("→") for line in rows[:3]] == [False, True, False]
     counted = cost(ROWS[0].spec, 10)
     counts = f"{big(counted.params)} {big(counted.macs)} {big(counted.activations)}"

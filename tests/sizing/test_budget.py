@@ -64,6 +64,13 @@ def test_the_largest_network_within_is_found_and_measured() -> None:
     assert "networks from φ = -11.98 to 12; measuring 2 images at once, torch on cpu" in listener.messages[0]
 
 
+@pytest.mark.slow
+def test_a_limit_of_latency_is_met_as_far_as_this_machine_rests() -> None:
+    sized = effnet.budget("b0-cifar", max_latency_ms=8, device="cpu")
+    assert sized.chosen.latency.median <= 8e-3
+    assert sized.following is None or sized.following.phi > sized.phi
+
+
 def test_a_training_is_that_of_the_data_and_its_recipe() -> None:
     terms = read_terms({"data": "digits", "resolution": 8, "device": "cpu"})
     asked = ask(B0_CIFAR, Limits(max_train_minutes=5), terms, Silent())

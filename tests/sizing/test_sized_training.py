@@ -27,7 +27,16 @@ class Stopping(Silent):
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training that was sized by the command."""
     folder = tmp_path_factory.mktemp("sized") / "run"
-    arguments = ["train", "digits", "--out", str(folder), "--max-params", "250k", "--max-latency-ms", "1e6"]
+    arguments = [
+        "train",
+        "digits",
+        "--out",
+        str(folder),
+        "--max-params",
+        "250k",
+        "--max-train-minutes",
+        "1e6",
+    ]
     assert main([*arguments, "--epochs", "1", "--resolution", "8", "--device", "cpu"]) == 0
     return folder
 
@@ -37,7 +46,7 @@ def test_the_file_says_what_was_chosen_and_measured(run: Path) -> None:
     sizing = header.training["sizing"]
     assert cost(header.spec, 10).params <= 250_000
     assert header.training["config"]["phi"] == sizing["phi"] < 0
-    assert sizing["limits"] == {"max_params": 250_000, "max_latency_ms": 1e6}
+    assert sizing["limits"] == {"max_params": 250_000, "max_train_minutes": 1e6}
     assert sizing["binding"] == ["max_params"]
     assert sizing["measured"]["params"] == cost(header.spec, 10).params
     assert sizing["measured"]["latency"]["median_ms"] > 0
@@ -47,7 +56,7 @@ def test_the_file_says_what_was_chosen_and_measured(run: Path) -> None:
 def test_show_says_it_too(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(run / "model.safetensors")]) == 0
     printed = capsys.readouterr().out
-    assert "the largest within max_params 250000, max_latency_ms 1e+06; measured" in printed
+    assert "the largest within max_params 250000, max_train_minutes 1e+06; measured" in printed
 
 
 def test_a_resumed_training_still_knows(tmp_path: Path) -> None:

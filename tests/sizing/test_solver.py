@@ -1,6 +1,7 @@
 """The search on a machine whose times are exact: what is found is the largest network within, and why."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count, repeat
 from typing import Any
 
@@ -172,6 +173,20 @@ def restless(amount: float) -> Any:
 def test_noise_in_the_first_measurements_does_not_decide(amount: float) -> None:
     exact, noisy = Case(max_latency_ms=50), Case(Machine(restless(amount)), max_latency_ms=50)
     assert noisy.place == exact.place
+
+
+def test_noise_in_one_timing_of_a_training_does_not_decide() -> None:
+    exact, noisy = Case(max_train_minutes=20), Case(max_train_minutes=20)
+    late = {RUNGS[exact.place].spec}
+
+    def minutes(rung: Scaled) -> float:
+        disturbed = rung.spec in late
+        late.discard(rung.spec)
+        return minutes_of(rung) * (1.05 if disturbed else 1.0)
+
+    gauges = replace(noisy.solver.measures.gauges, minutes=minutes)
+    measures = Measures(CONDITIONS, gauges, noisy.said.append)
+    assert Solver(RUNGS, noisy.limits, measures).solve() == exact.place
 
 
 def ever_faster() -> Any:

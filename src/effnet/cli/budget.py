@@ -95,7 +95,7 @@ def show(sized: "Sized", form: BudgetForm) -> None:
 def rows(sized: "Sized") -> Table:
     """Lay out the networks around the chosen one."""
     place = sized.conditions
-    title = f"{sized.base.name}, {place['batch']} at once, {place['runtime']} on {place['device']}"
+    title = f"{sized.base.name}, batches of {place['batch']}, {place['runtime']} on {place['device']}"
     columns = [
         "", "φ", "pixels", "params", "MACs", "activations",
         "ms, median", "quartiles", "images/s", "MB", "minutes", "breaks",

@@ -188,11 +188,10 @@ def print_training(header: ModelHeader) -> None:
 def sizing_words(sizing: Mapping[str, Any]) -> str:
     """Say how a network was chosen: the limits, and what was measured."""
     limits = ", ".join(f"{name} {value:g}" for name, value in sizing["limits"].items())
-    measured, place = sizing["measured"], sizing["conditions"]
+    place, latency = sizing["conditions"], sizing["measured"]["latency"]["median_ms"]
     return (
-        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {limits}; measured "
-        f"{measured['latency']['median_ms']:.4g} ms for {place['batch']} at once, {place['runtime']} on "
-        f"{place['accelerator'] or place['device']}, {place['threads']} threads"
+        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {limits}; measured {latency:.4g} ms a "
+        f"batch of {place['batch']}, by {place['runtime']} on {place['accelerator'] or place['device']}"
     )
 
 

@@ -24,7 +24,7 @@ from effnet.sizing.latency_model import CALIBRATION, NUM_CLASSES, LatencyModel, 
 from effnet.spec.netspec import NetSpec
 
 FORMAT_VERSION = 1
-RUN_SECONDS = 0.5  # for each network, with clocks and without
+RUN_SECONDS = 0.3  # for each network, with clocks and without
 MOST_SECONDS = 20.0  # for all: slow devices and large batches learn from fewer networks
 LEAST_NETWORKS = 4
 

@@ -67,7 +67,7 @@ KINDS = (
     Kind("activations", "activations", "{:,.0f} activations", measured=False),
     Kind("latency_ms", "latency", "{:.4g} ms a batch"),
     Kind("memory_mb", "memory", "{:,.0f} MB of memory"),
-    Kind("train_minutes", "training time", "{:.3g} minutes of training"),
+    Kind("train_minutes", "training time", "{:.4g} minutes of training"),
 )
 LATENCY, MEMORY, MINUTES = MEASURED = tuple(kind for kind in KINDS if kind.measured)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import inf
+from statistics import median
 
 from effnet.sizing.latency import Conditions, Timer
 from effnet.sizing.limits import LATENCY, MEASURED, MEMORY, MINUTES, Kind
@@ -13,6 +14,7 @@ from effnet.training.probe import ERRORS, is_shortage
 
 PROBE_SECONDS = 0.2  # of runs, to find the neighbourhood of a limit
 ROUNDS, ROUND_SECONDS = 5, 0.1  # of runs in turns
+MINUTES_ROUNDS = 2  # of trainings that are timed in turns
 
 LIBRARY_MB = {"torch": 265.0, "onnxruntime": 75.0}  # first guess of a process without a network
 MAPS = 5  # first guess of how many of the largest feature maps are in memory at once
@@ -42,8 +44,8 @@ class Measures:
         self.gauges = gauges
         self.timer = gauges.timer
         self.say = say
-        self.known: dict[tuple[Kind, Scaled], float] = {}
-        """Memory and minutes; all times are with the timer."""
+        self.known: dict[tuple[Kind, Scaled], list[float]] = {}
+        """Memory and minutes as often as measured; latencies are with the timer."""
 
     def can_measure(self, kind: Kind) -> bool:
         """Tell whether a kind of cost can be measured here."""
@@ -63,9 +65,9 @@ class Measures:
         if kind is LATENCY:
             return self._latency_ms(rung)
         if (kind, rung) not in self.known:
-            self.known[kind, rung] = self._memory_mb(rung) if kind is MEMORY else self._minutes(rung)
-            self._tell(kind, rung, self.known[kind, rung])
-        return self.known[kind, rung]
+            self.known[kind, rung] = [self._memory_mb(rung) if kind is MEMORY else self._minutes(rung)]
+            self._tell(kind, rung, *self.known[kind, rung])
+        return median(self.known[kind, rung])
 
     def guess(self, kind: Kind, rung: Scaled) -> float:
         """Foretell a measured cost, well or badly."""
@@ -78,9 +80,14 @@ class Measures:
             return 1e3 * seconds
         return FORWARD_AND_BACKWARD * seconds / batch * self.gauges.num_trained / 60
 
-    def time(self, rungs: Sequence[Scaled]) -> None:
-        """Time networks in turns."""
-        self.timer.measure([rung.spec for rung in rungs], ROUND_SECONDS, rounds=ROUNDS)
+    def repeat(self, kind: Kind, rungs: list[Scaled]) -> None:
+        """Measure networks several times more, in turns: what disturbs the machine disturbs all of them."""
+        if kind is LATENCY:
+            specs = [rung.spec for rung in rungs if self.runs(rung)]
+            self.timer.measure(specs, ROUND_SECONDS, rounds=ROUNDS)
+        elif kind is MINUTES:
+            for rung in rungs * MINUTES_ROUNDS:
+                self.known.setdefault((kind, rung), []).append(self._minutes(rung))
 
     def is_timed(self, rung: Scaled) -> bool:
         """Tell whether a network was timed in turns."""

@@ -1,7 +1,7 @@
 """The question of a budget as a value, and its answer: which is the largest network within the limits?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -19,11 +19,15 @@ from effnet.sizing.memory import can_measure, peak_bytes
 from effnet.sizing.sized import Sized
 from effnet.sizing.solver import Solver
 from effnet.sizing.training_time import TrainingTime
+from effnet.spec.cost import cost
 from effnet.spec.families import get_spec
 from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import MAX_PHI, Coefficients, scale
 from effnet.spec.solve import Scaled, ladder, shape
 from effnet.training.reporter import Reporter
+
+
+MACS_PER_SECOND = 5e10  # first guess for onnxruntime, whose times follow MACs more closely than torch's
 
 
 @dataclass(frozen=True)
@@ -133,11 +137,16 @@ def gauges(question: Question, folder: Path, reporter: Reporter) -> Gauges:
 
     @cache
     def model() -> LatencyModel:
-        return calibrated(replace(given, runtime="torch"), reporter.message)
+        return calibrated(given, reporter.message)
+
+    def foretell(spec: NetSpec) -> float:
+        if given.runtime == "torch":
+            return model().seconds(spec, given.num_classes)
+        return cost(spec, given.num_classes).macs * given.batch / MACS_PER_SECOND
 
     return Gauges(
         timer=Timer(prepare),
-        foretell=lambda spec: model().seconds(spec, given.num_classes),
+        foretell=foretell,
         memory=(lambda spec: peak_bytes(spec, given, folder)) if can_measure(given) else None,
         minutes=None if training is None else training.minutes,
         num_trained=0 if training is None else training.num_trained,

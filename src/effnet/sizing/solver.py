@@ -1,7 +1,7 @@
 """The search for the largest network within limits: by arithmetic first, then by measuring near the limit."""
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 from effnet.errors import EffnetError
@@ -11,6 +11,7 @@ from effnet.sizing.measures import Measures
 from effnet.sizing.sized import Row
 from effnet.spec.solve import Scaled
 
+NEAR = 0.9  # share of a limit from which on a training is timed again
 MOST_MOVES = 6  # after that, noise is larger than what distinguishes neighbours
 STEPS = (-1.0, -0.5, 0.5, 1.0)  # of φ, from the chosen network to those shown beside it
 
@@ -35,14 +36,14 @@ class Solver:
         for kind in self.limited:
             value, guess = partial(self._value, kind), partial(self._guess, kind)
             place = self._reached(last_within(self._limit(kind), value, guess, range(place + 1)), kind)
-        return self._settled(place) if LATENCY in self.limited else place
+        return self._settled(place)
 
     def pair(self, place: int) -> list[Row]:
         """Return the network at a place and the next one, with the costs that are limited, and latency."""
         return self._rows([self.rungs[at] for at in self._pair(place)], (LATENCY, *self.limited))
 
     def around(self, place: int) -> list[Row]:
-        """Return these two and some a φ away, smallest first, with all costs; timing a training takes long."""
+        """Return these two and some a φ away, smallest first; of training time only if it is limited."""
         phi = self.rungs[place].phi
         away = (self._nearest(phi + step) for step in STEPS)
         shown = [self.rungs[at] for at in sorted({*away, *self._pair(place)})]
@@ -51,7 +52,7 @@ class Solver:
 
     def _rows(self, rungs: Sequence[Scaled], kinds: Sequence[Kind]) -> list[Row]:
         running = [rung for rung in rungs if self.measures.runs(rung)]
-        self.measures.time([rung for rung in running if not self.measures.is_timed(rung)])
+        self.measures.repeat(LATENCY, [rung for rung in running if not self.measures.is_timed(rung)])
         return [self._row(rung, kinds) for rung in running]
 
     def _row(self, rung: Scaled, kinds: Sequence[Kind]) -> Row:
@@ -107,25 +108,32 @@ class Solver:
         )
 
     def _settled(self, place: int) -> int:
-        """Decide between neighbours by timing them in turns, so that a mood of the machine does not."""
+        """Decide between neighbours by measuring them in turns, so that a mood of the machine does not."""
         for _ in range(MOST_MOVES):
-            pair = [self.rungs[at] for at in self._pair(place)]
-            self.measures.time([rung for rung in pair if self.measures.runs(rung)])
+            pair = self._pair(place)
+            for kind in self.limited:
+                if kind is LATENCY or self._value(kind, place) > NEAR * self._limit(kind):
+                    self.measures.repeat(kind, [self.rungs[at] for at in pair])
             if len(pair) > 1 and self._keeps(place + 1):
                 place += 1
             elif self._keeps(place):
                 return place
             else:
-                place = self._reached(place - 1 if place else None, LATENCY)
+                place = self._below(place)
         self.measures.say(
             "warning: times vary more than neighbouring networks differ; a free machine decides more surely"
         )
         while not self._keeps(place):
-            place = self._reached(place - 1 if place else None, LATENCY)
+            place = self._below(place)
         return place
 
+    def _below(self, place: int) -> int:
+        """Return the place before one whose measured costs break limits."""
+        return self._reached(place - 1 if place else None, *self._exceeded(place))
+
+    def _exceeded(self, place: int) -> Iterator[Kind]:
+        return (kind for kind in self.limited if self._value(kind, place) > self._limit(kind))
+
     def _keeps(self, place: int) -> bool:
-        """Tell whether a network keeps all limits."""
-        return not self._broken(place) and all(
-            self._value(kind, place) <= self._limit(kind) for kind in self.limited
-        )
+        """Tell whether a network keeps all limits; no more is measured than that needs."""
+        return not self._broken(place) and not any(self._exceeded(place))
