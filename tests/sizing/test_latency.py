@@ -14,6 +14,8 @@ from effnet.sizing.latency import (
     MAX_READY,
     Conditions,
     Latency,
+    Run,
+    Timer,
     conditions,
     exported,
     onnxruntime_run,
@@ -63,15 +65,18 @@ def test_slow_first_runs_do_not_count() -> None:
 
 
 def test_networks_take_turns() -> None:
-    machine = Machine()
-    order: list[str] = []
+    machine, order = Machine(), list[str]()
 
-    def prepare(spec: NetSpec):  # type: ignore[no-untyped-def]
+    def prepare(spec: NetSpec) -> Run:
         run = machine.prepare(spec)
-        return lambda: (order.append(spec.name), run())
 
-    timer = Machine().timer()
-    timer.prepare, timer.clock = prepare, machine.clock
+        def told() -> None:
+            order.append(spec.name)
+            run()
+
+        return told
+
+    timer = Timer(prepare, machine.clock)
     for spec in (SMALL, LARGE):
         timer.run_of(spec)
     order.clear()
@@ -107,7 +112,7 @@ def test_torch_predicts_as_the_classifier_does(tmp_path: Path) -> None:
 def test_onnxruntime_predicts_a_batch_and_a_network_is_exported_once(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     three = Conditions(torch.device("cpu"), "onnxruntime", 3, 10)
-    (logits,) = onnxruntime_run(SMALL, three, tmp_path)()  # type: ignore[misc]
+    (logits,) = onnxruntime_run(SMALL, three, tmp_path)()
     assert logits.shape == (3, 10)
     assert np.isfinite(logits).all()
     (path,) = tmp_path.iterdir()

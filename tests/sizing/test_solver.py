@@ -58,7 +58,7 @@ def last(kept: Any) -> int:
 
 @pytest.mark.parametrize(("name", "most"), [("params", 3e6), ("macs", 1e8), ("activations", 1e6)])
 def test_what_is_counted_needs_no_measuring(name: str, most: float) -> None:
-    case = Case(**{f"max_{name}": most})
+    case = Case(**dict[str, Any]({f"max_{name}": most}))
     assert case.place == last(lambda spec: getattr(cost(spec, NUM_CLASSES), name) <= most)
     assert case.machine.built == []
 
@@ -81,7 +81,7 @@ def test_memory_and_training_time_are_limits_too() -> None:
 
 
 def test_the_tightest_of_all_measured_limits_decides() -> None:
-    limits = {"max_latency_ms": 200.0, "max_memory_mb": 320.0, "max_train_minutes": 10.0}
+    limits: dict[str, Any] = {"max_latency_ms": 200.0, "max_memory_mb": 320.0, "max_train_minutes": 10.0}
     assert Case(**limits).place == min(Case(**{name: value}).place for name, value in limits.items())
 
 
@@ -99,7 +99,7 @@ def test_the_tightest_of_all_measured_limits_decides() -> None:
     ],
 )
 def test_a_budget_below_the_smallest_network_says_what_that_costs(
-    limits: dict[str, float], message: str
+    limits: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(EffnetError) as caught:
         Case(**limits).solver.solve()

@@ -190,8 +190,8 @@ def sizing_words(sizing: Mapping[str, Any]) -> str:
     limits = ", ".join(f"{name} {value:g}" for name, value in sizing["limits"].items())
     place, latency = sizing["conditions"], sizing["measured"]["latency"]["median_ms"]
     return (
-        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {limits}; measured {latency:.4g} ms a "
-        f"batch of {place['batch']}, by {place['runtime']} on {place['accelerator'] or place['device']}"
+        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {limits}; measured {latency:.4g} ms "
+        f"a batch of {place['batch']}, by {place['runtime']} on {place['accelerator'] or place['device']}"
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from effnet.spec.netspec import NetSpec
 
 RuntimeName = Literal["torch", "onnxruntime"]
 
-Run = Callable[[], object]
+Run = Callable[[], Any]
 """Predicts one batch, and returns when that is done."""
 Clock = Callable[[], float]
 """Seconds since some moment."""

@@ -24,8 +24,9 @@ def by_torch(asked: dict[str, Any]) -> dict[str, int | None]:
     """Build a network and predict, as `effnet predict` does; return the bytes taken on a GPU, if on one."""
     import torch
 
+    import effnet.evaluation.classifier  # noqa: F401 (what `effnet predict` loads)
     from effnet.device import kept_memory, pick_device, to_device
-    from effnet.evaluation.classifier import predict_probs
+    from effnet.evaluation.metrics import predict_probs
     from effnet.network.model import ConvNet
     from effnet.spec import netspec
 

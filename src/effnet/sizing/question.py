@@ -26,7 +26,6 @@ from effnet.spec.scale import MAX_PHI, Coefficients, scale
 from effnet.spec.solve import Scaled, ladder, shape
 from effnet.training.reporter import Reporter
 
-
 MACS_PER_SECOND = 5e10  # first guess for onnxruntime, whose times follow MACs more closely than torch's
 
 
