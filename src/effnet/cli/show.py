@@ -187,10 +187,11 @@ def print_training(header: ModelHeader) -> None:
 
 def sizing_words(sizing: Mapping[str, Any]) -> str:
     """Say how a network was chosen: the limits, and what was measured."""
-    limits = ", ".join(f"{name} {value:g}" for name, value in sizing["limits"].items())
+    within = ", ".join(f"{name} {value:g}" for name, value in sizing["limits"].items())
     place, latency = sizing["conditions"], sizing["measured"]["latency"]["median_ms"]
     return (
-        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {limits}; measured {latency:.4g} ms "
+        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {within}; "
+        f"measured {latency:.4g} ms "
         f"a batch of {place['batch']}, by {place['runtime']} on {place['accelerator'] or place['device']}"
     )
 
