@@ -65,6 +65,21 @@ def cache_folder(variable: str = "EFFNET_CACHE") -> Path:
         raise EffnetError(f"there is no home folder for {folder}; set ${variable} to a folder") from None
 
 
+def check_folder(folder: Path) -> None:
+    """Make a folder that results will go to, before the work that makes them.
+
+    Raises:
+        EffnetError: it cannot be made or written to.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EffnetError(f"cannot write to {folder}: {error.strerror}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise EffnetError(f"cannot write to {folder}: no permission")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
     write_bytes(path, lambda temporary: _write_text(temporary, text))

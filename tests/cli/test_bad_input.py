@@ -257,16 +257,13 @@ def test_output_that_cannot_be_written_is_named(
     assert str(tmp_path / "file") in line
 
 
-def test_a_report_that_cannot_be_written_leaves_the_result(
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(
     model: Path, tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "file").write_text("")
-    capsys.readouterr()
-    assert main(["evaluate", str(model), str(data_of(model)), "--report", str(tmp_path / "file" / "r")]) == 1
-    printed = capsys.readouterr()
-    assert "test: " in printed.out
-    assert printed.err.startswith(f"effnet: cannot write {tmp_path}/file/r/confusion.png: ")
-    assert printed.err.count("\n") == 1
+    report = tmp_path / "file" / "r"
+    line = failed(capsys, "evaluate", model, data_of(model), "--report", report)
+    assert line == f"cannot write to {report}: Not a directory"
 
 
 def test_a_device_that_is_not_there_is_named(model: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -17,6 +17,7 @@ from effnet.errors import UsageError
 from effnet.evaluation.classifier import load
 from effnet.evaluation.html import write_report
 from effnet.evaluation.metrics import Evaluation
+from effnet.files import check_folder
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ def run(args: Sequence[str]) -> None:
     form = parse(EvaluateForm, "evaluate", args)
     if form.report is not None and form.report.exists() and not form.report.is_dir():
         raise UsageError(f"--report {form.report}: is a file; it takes a folder")
+    if form.report is not None:
+        check_folder(form.report)
     classifier = load(form.model, device=form.device)
     with TerminalReporter(quiet=form.json) as reporter:
         dataset = open_dataset(form.data, on_download=reporter.downloading)

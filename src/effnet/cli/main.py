@@ -1,5 +1,6 @@
 """Entry point: pick the command, import only what it needs, map errors to exit codes."""
 
+import errno
 import io
 import os
 import sys
@@ -34,6 +35,9 @@ INSTALL = {
 }
 
 
+# What writing to standard output fails with, when it is a file on a disk.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+
 # OpenMP threads that wait in a busy loop starve each other as soon as two programs share the processors: two
 # trainings side by side ran at 8 images/s each on 2 cores instead of 140 (one alone: 488; with this: 470).
 SPIN_COUNT = "2000"
@@ -61,6 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has enough
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if debug or error.filename is not None or error.errno not in FULL:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's end fails again
+        return _fail(f"cannot write the output: {error.strerror}", 1)
 
 
 def _prepare_output() -> None:
@@ -85,6 +94,7 @@ def _dispatch(args: list[str]) -> int:
     if name not in COMMANDS:
         raise unknown_name("command", name, COMMANDS)
     import_module(COMMANDS[name][0]).run(args[1:])
+    sys.stdout.flush()  # what cannot be written is an error of this command, not of the interpreter's end
     return 0
 
 

@@ -29,7 +29,16 @@ OUTCOME_FILE = "outcome.json"
 FORMAT_VERSION = 1
 
 # What the spec says already, and what changes no bit of a result.
-NOT_IN_KEY = ("model", "phi", "coefficients", "resolution", "dropout", "drop_path", "bn_momentum", "save_minutes")
+NOT_IN_KEY = (
+    "model",
+    "phi",
+    "coefficients",
+    "resolution",
+    "dropout",
+    "drop_path",
+    "bn_momentum",
+    "save_minutes",
+)
 
 
 @dataclass(frozen=True)
@@ -144,4 +153,6 @@ def load(path: Path) -> Outcome:
         values["curve"] = tuple(values["curve"])
         return Outcome(**values)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EffnetError(f"{path}: cannot be read ({error}); remove its folder to run the trial again") from None
+        raise EffnetError(
+            f"{path}: cannot be read ({error}); remove its folder to run the trial again"
+        ) from None

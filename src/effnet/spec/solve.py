@@ -36,7 +36,9 @@ def ladder(
     """
     base = get_spec(network)
     if not -MAX_PHI <= low <= high <= MAX_PHI:
-        raise UsageError(f"phi from {low:g} to {high:g}: must be two numbers from {-MAX_PHI:g} to {MAX_PHI:g}")
+        raise UsageError(
+            f"phi from {low:g} to {high:g}: must be two numbers from {-MAX_PHI:g} to {MAX_PHI:g}"
+        )
     steps = range(round(low * STEPS_PER_PHI), round(high * STEPS_PER_PHI) + 1)
     every = (Scaled(step / STEPS_PER_PHI, scale(base, step / STEPS_PER_PHI, coefficients)) for step in steps)
     return tuple(_distinct(every))
@@ -53,5 +55,5 @@ def shape(spec: NetSpec) -> NetSpec:
 
 
 def nearest(rungs: tuple[Scaled, ...], macs: float, num_classes: int) -> Scaled:
-    """Return the network of a ladder whose MACs come nearest to a number, as a ratio; ties go to the smaller."""
+    """Return the network of a ladder whose MACs come nearest to a number, as a ratio."""
     return min(rungs, key=lambda rung: abs(log(cost(rung.spec, num_classes).macs / macs)))

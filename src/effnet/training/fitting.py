@@ -53,7 +53,9 @@ def fit(job: Job, state: State | None) -> Trainer:
         if state is not None:
             restore(trainer, state)
         elif config.max_minutes is not None:
-            read_seconds = decode_seconds(parts.splits.val, PixelFormat(parts.preprocess, parts.spec.resolution))
+            read_seconds = decode_seconds(
+                parts.splits.val, PixelFormat(parts.preprocess, parts.spec.resolution)
+            )
             limit(trainer, job.started, config.max_minutes, num_test=job.num_test, read_seconds=read_seconds)
             reporter.message(describe_limit(trainer.horizon, config.max_minutes))
         loop(trainer, replace(job, parts=replace(parts, config=config)))
