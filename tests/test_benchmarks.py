@@ -156,6 +156,19 @@ def test_the_loop_is_measured_beside_the_bare_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_model_of_latency_is_judged_by_networks_it_never_saw(tmp_path: Path) -> None:
+    script, names = str(ROOT / "benchmarks" / "latency_model.py"), ["b0-cifar-phi-8", "quick-cifar at 96"]
+    flags = ["--only", *names, "--seconds", "0.05", "--results", str(tmp_path)]
+    subprocess.run([sys.executable, script, *flags], check=True, stdout=subprocess.DEVNULL)
+    row = json.loads((tmp_path / "latency-model.jsonl").read_text())
+    assert [network["network"] for network in row["networks"]] == names
+    assert not set(names) & set(row["learned_from"])
+    for network in row["networks"]:
+        assert min(network["measured_ms"], network["foretold_ms"], network["by_macs_ms"]) > 0
+    assert row["errors"]["foretold"]["median"] <= row["errors"]["foretold"]["largest"]
+
+
+@pytest.mark.slow
 def test_without_a_record_nothing_is_written(tmp_path: Path) -> None:
     flags = ["digits", "--rounds", "1", "--seconds", "0.1", "--resolution", "8", "--no-record"]
     assert results("loop_overhead", *flags, folder=tmp_path) == []

@@ -95,11 +95,11 @@ def addresses_left() -> int | None:
     return None if limit == resource.RLIM_INFINITY else max(0, limit - status("VmSize"))
 
 
-def status(key: str) -> int:
-    """Return an entry of Linux' /proc/self/status in bytes; the file counts in kB."""
-    found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(encoding="utf-8"), re.MULTILINE)
+def status(key: str, path: Path = STATUS) -> int:
+    """Return an entry of a process's status file, of this one by default, in bytes; the file counts in kB."""
+    found = re.search(rf"^{key}:\s+(\d+) kB$", path.read_text(encoding="utf-8"), re.MULTILINE)
     if found is None:
-        raise KeyError(f"{STATUS} has no {key}")
+        raise KeyError(f"{path} has no {key}")
     return int(found[1]) * 1024
 
 

@@ -1,6 +1,6 @@
 """`effnet show`: the networks with their costs, or one network, model file or recipe, or a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -189,6 +189,19 @@ def print_training(header: ModelHeader) -> None:
         f"{config['batch_size']}, {optim['name']} at {optim['lr']:g}, seed {config['seed']}, "
         f"{spent}on {place['accelerator'] or place['device']}, "
         f"torch {place['torch']}, effnet {place['effnet']}"
+    )
+    if "sizing" in training:
+        console().print(f"[bold]sized[/] {sizing_words(training['sizing'])}", highlight=False)
+
+
+def sizing_words(sizing: Mapping[str, Any]) -> str:
+    """Say how a network was chosen: the limits, and what was measured."""
+    within = ", ".join(f"{name} {value:g}" for name, value in sizing["limits"].items())
+    place, latency = sizing["conditions"], sizing["measured"]["latency"]["median_ms"]
+    return (
+        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {within}; "
+        f"measured {latency:.4g} ms "
+        f"a batch of {place['batch']}, by {place['runtime']} on {place['accelerator'] or place['device']}"
     )
 
 

@@ -5,11 +5,9 @@ from rich.table import Table
 from effnet.cli.output import big, table
 from effnet.errors import UsageError
 from effnet.spec.cost import Cost, row_costs, row_sizes, row_strides
+from effnet.spec.families import usual_classes
 from effnet.spec.netspec import POOL_SIZE, NetSpec, Stage
 from effnet.spec.resize import Multipliers
-
-CIFAR_CLASSES = 10
-IMAGENET_CLASSES = 1000
 
 Row = tuple[str, int, int]
 """Operator, channels, repeats."""
@@ -19,7 +17,7 @@ def count_classes(given: int | None, spec: NetSpec) -> int:
     """Return the number of classes that costs are counted for: CIFAR-10's for networks of small images."""
     if given is not None and given < 1:
         raise UsageError(f"--classes {given}: must be at least 1")
-    return given or (CIFAR_CLASSES if spec.total_stride < 16 else IMAGENET_CLASSES)
+    return given or usual_classes(spec)
 
 
 def rows(spec: NetSpec, num_classes: int) -> list[Row]:

@@ -131,6 +131,14 @@ def _named(name: str) -> NetSpec:
     return NETWORKS[name]
 
 
+def usual_classes(spec: NetSpec) -> int:
+    """Return the number of classes that costs are counted for where none is given.
+
+    1000 as on ImageNet; 10 as on CIFAR-10 for networks of small images.
+    """
+    return 10 if spec.total_stride < 16 else 1000
+
+
 def unknown_network(name: str) -> UsageError:
     """Build the error that lists the networks and says how to get another one."""
     known = unknown_name("network", name, NETWORKS)
