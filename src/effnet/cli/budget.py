@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 from rich.table import Table
 
+from effnet.cli.coefficients import CoefficientFlags
 from effnet.cli.limits import LimitFlags
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
 from effnet.errors import UsageError
 from effnet.spec import netspec
-from effnet.spec.scale import PAPER
 
 if TYPE_CHECKING:  # they load torch
     from effnet.sizing.sized import Row, Sized
@@ -44,12 +44,7 @@ class BudgetForm:
     """Number of classes: 1000, or 10 for networks of small images, when neither this nor --data is given."""
     resolution: Annotated[int | None, tyro.conf.arg(metavar="PIXELS")] = None
     """Side of the images, fixed; when not given, it scales with phi."""
-    alpha: float = PAPER.alpha
-    """Depth factor per unit of phi, at least 1."""
-    beta: float = PAPER.beta
-    """Width factor per unit of phi, at least 1."""
-    gamma: float = PAPER.gamma
-    """Resolution factor per unit of phi, at least 1."""
+    scaling: Annotated[CoefficientFlags, tyro.conf.arg(name="")] = field(default_factory=CoefficientFlags)
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the network to this .json file, for `effnet train DATA --model FILE`."""
     json: bool = False
@@ -74,8 +69,7 @@ def settings(form: BudgetForm) -> dict[str, Any]:
     """Return what the Python API is given, under the same names."""
     names = ("batch", "device", "runtime", "data", "recipe", "classes", "resolution")
     given = {name: getattr(form, name) for name in names}
-    coefficients = {name: getattr(form, name) for name in ("alpha", "beta", "gamma")}
-    return {**vars(form.limits), **given, "coefficients": coefficients}
+    return {**vars(form.limits), **given, "coefficients": form.scaling.read()}
 
 
 def show(sized: "Sized", form: BudgetForm) -> None:

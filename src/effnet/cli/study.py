@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from effnet.cli.confirm import confirm
+from effnet.cli.confirm import check_terminal, confirm
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.progress import TerminalReporter
 from effnet.cli.settings import with_recipe
@@ -23,6 +23,8 @@ from effnet.sizing.pace import duration
 from effnet.sizing.study import StudyResult
 from effnet.sizing.study import run as run_study
 from effnet.sizing.study_setup import Study, forecast, prepare, with_base
+from effnet.spec.coefficients import load
+from effnet.spec.scale import PAPER
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class StudyForm:
     """Folder for trials, page and pictures; runs/NAME-study when not given."""
     recipe: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None
     """Recipe to start from; chosen by the data when not given."""
+    coefficients: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Take those of the compound arm from the .json file that `effnet search` wrote."""
     yes: bool = False
     """Start without asking."""
     stop_after: Annotated[float | None, tyro.conf.arg(metavar="MINUTES")] = None
@@ -57,7 +61,7 @@ def run(args: Sequence[str]) -> None:
     check(form.question)
     if form.stop_after is not None and form.stop_after <= 0:
         raise UsageError(f"--stop-after {form.stop_after:g}: must be above 0 minutes")
-    config = with_base(form.config, form.question.base, has_phi=is_given("--phi", args))
+    config = with_base(compound(form), form.question.base, has_phi=is_given("--phi", args))
     study = prepare(dataset, form.question, config, form.out)
     study = replace(study, command=shlex.join(["effnet", "study", *args]))
     with TerminalReporter(quiet=form.json) as reporter:
@@ -70,6 +74,15 @@ def run(args: Sequence[str]) -> None:
     show_result(result, form.json)
     if result.failures:
         raise EffnetError(f"without a result: {some(result.failures, limit=3)}; the page says why")
+
+
+def compound(form: StudyForm) -> TrainConfig:
+    """Return the settings with the coefficients of the compound arm."""
+    if form.coefficients is None:
+        return form.config
+    if form.config.coefficients != PAPER:
+        raise UsageError("--coefficients brings alpha, beta and gamma; leave --coefficients.alpha … out")
+    return replace(form.config, coefficients=load(form.coefficients))
 
 
 def is_given(flag: str, args: Sequence[str]) -> bool:
@@ -118,6 +131,7 @@ def ask(study: Study, yes: bool, reporter: TerminalReporter) -> None:
     total, left, seeds = len(study.keys), len(study.pending()), study.question.seeds
     trials = f"{total // seeds} networks × {seeds} {'seed' if seeds == 1 else 'seeds'} = {total} trials"
     done = f", {total - left} of them done already" if left < total else ""
+    check_terminal(f"{trials}{done}", yes)
     reporter.message("timing a few steps, to foresee how long it takes")
     seconds = forecast(study, reporter)
     text = f"{trials}{done}; about {duration(seconds)} on this machine, one trial after the other"
