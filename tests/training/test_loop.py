@@ -12,7 +12,7 @@ from effnet.errors import EffnetError
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.network.model import ConvNet
 from effnet.training.average import warm_decay
-from effnet.training.loop import copy_weights
+from effnet.training.kept import copy_weights
 from effnet.training.reporter import EpochRecord
 from effnet.training.setup import build_spec
 
@@ -108,6 +108,13 @@ def test_a_learning_rate_far_too_high_is_an_error_that_says_so() -> None:
         EffnetError, match=r"loss is nan at step \d+ with learning rate \d.*lower --optim\.lr"
     ):
         fit(trained)
+
+
+def test_weights_whose_answers_are_no_numbers_are_not_kept() -> None:
+    trained = trainer(tiny(epochs=9, batch_size=160, optim={"lr": 100.0, "ema_decay": 0.0}))
+    with pytest.raises(EffnetError, match=r"the (validation )?loss is (nan|inf) at step \d"):
+        fit(trained)
+    assert trained.best is None or all(weights.isfinite().all() for weights in trained.best.weights.values())
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

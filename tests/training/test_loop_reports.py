@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.training import meter
-from effnet.training.loop import copy_weights
+from effnet.training.kept import copy_weights
 from effnet.training.reporter import StepRecord
 
 

@@ -17,7 +17,8 @@ from effnet.data.mixing import Mix
 from effnet.data.pixels import PixelFormat, Reading
 from effnet.data.stream import Stream, released
 from effnet.training.duration import decode_seconds, describe, limit
-from effnet.training.loop import Trainer, is_stuck
+from effnet.training.kept import is_stuck
+from effnet.training.loop import Trainer
 from effnet.training.optim import Horizon
 from effnet.training.reporter import EpochRecord
 from effnet.training.setup import build_preprocess, build_spec
@@ -171,9 +172,21 @@ def test_a_limit_beyond_need_changes_nothing() -> None:
 
 
 def test_a_limit_says_whether_the_whole_training_fits() -> None:
-    assert describe(Horizon(10, planned=1200, total=1200), 5.0) == "all 1,200 steps fit into 5 minutes"
-    assert describe(Horizon(10, planned=1200, total=25), 0.5) == (
+    assert (
+        describe(Horizon(10, planned=1200, total=1200), 5.0, fits=True)
+        == "all 1,200 steps fit into 5 minutes"
+    )
+    assert describe(Horizon(10, planned=1200, total=25), 0.5, fits=True) == (
         "25 of 1,200 steps fit into 0.5 minutes: 2.5 epochs, and the schedule is fitted to them"
+    )
+
+
+def test_a_limit_too_short_for_a_single_step_is_said() -> None:
+    trained = trainer(tiny())
+    fits = limit(trained, perf_counter(), minutes=0.001, num_test=100, read_seconds=0.001)
+    assert not fits
+    assert describe(trained.horizon, 0.001, fits=fits).startswith(
+        "warning: not even one step fits into 0.001 minutes"
     )
 
 

@@ -11,7 +11,8 @@ from whole_runs import Listener
 import effnet
 from effnet.errors import EffnetError
 from effnet.training.gauge import Gauge, gauge_of
-from effnet.training.loop import Trainer, copy_weights
+from effnet.training.kept import copy_weights
+from effnet.training.loop import Trainer
 from effnet.training.memory import MemoryGuard, choose, forecast
 from effnet.training.probe import Need, Probe, is_shortage
 from effnet.training.reporter import Silent

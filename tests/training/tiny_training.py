@@ -14,7 +14,8 @@ from effnet.data.loaders import EvalLoader, TrainLoader
 from effnet.data.mixing import Mix
 from effnet.data.pixels import PixelFormat, Pixels, read_pixels
 from effnet.network.model import ConvNet
-from effnet.training.loop import Best, Trainer, Weights
+from effnet.training.kept import Best, Weights
+from effnet.training.loop import Trainer
 from effnet.training.reporter import EpochRecord, StepRecord
 from effnet.training.setup import build_preprocess, build_spec
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -21,11 +21,17 @@ from effnet.imaging.preprocess import Preprocess
 Stored = tuple[Tensor, Tensor]
 """`images (N, C, S, S)` uint8 and `labels (N,)` int64, on the device."""
 
+Storage = Literal["memory", "stream"]
+
 MOVED_AT_ONCE = 1024  # images
 
 
 class PixelSource(Protocol):
     """Where loaders take stored images from: all in memory, or a stream."""
+
+    @property
+    def storage(self) -> Storage:
+        """Where the images live."""
 
     @property
     def labels(self) -> Tensor:
@@ -110,6 +116,11 @@ class Pixels:
     names: tuple[str, ...]
     broken: tuple[str, ...] = ()
     """One message per skipped image: name and reason."""
+
+    @property
+    def storage(self) -> Storage:
+        """Where the images live."""
+        return "memory"
 
     def __len__(self) -> int:
         return len(self.names)

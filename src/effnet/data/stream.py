@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effnet.data.datasets import Samples
-from effnet.data.pixels import PixelFormat, PixelSource, Reading, Stored, check_broken, skipped
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored, check_broken, skipped
 from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, death, images_per_task, num_workers
 from effnet.errors import DataError
 
@@ -33,6 +33,11 @@ class Stream:
         self._problems: dict[int, str] = {}
         self._places = np.arange(len(samples))
         self._stand_ins = self._places.copy()
+
+    @property
+    def storage(self) -> Storage:
+        """Where the images live."""
+        return "stream"
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -22,8 +22,11 @@ NUM_DECODED = 128
 TINY_LR = 1e-6
 
 
-def limit(trainer: Trainer, started: float, minutes: float, *, num_test: int, read_seconds: float) -> None:
+def limit(trainer: Trainer, started: float, minutes: float, *, num_test: int, read_seconds: float) -> bool:
     """Lower the trainer's number of steps to what fits, and set the deadline that holds in any case.
+
+    Returns:
+        Whether at least one step fits; one is taken in any case.
 
     Args:
         trainer: not yet started; it is left as it was, but for `total_steps` and `deadline`.
@@ -41,6 +44,7 @@ def limit(trainer: Trainer, started: float, minutes: float, *, num_test: int, re
     left = trainer.deadline - perf_counter()
     fitting = floor(left / (step_seconds + val_seconds / trainer.train.num_steps))
     trainer.total_steps = max(1, min(trainer.total_steps, fitting))
+    return fitting >= 1
 
 
 def decode_seconds(samples: Samples, form: PixelFormat) -> float:
@@ -52,9 +56,11 @@ def decode_seconds(samples: Samples, form: PixelFormat) -> float:
     return (perf_counter() - started) / len(rows)
 
 
-def describe(horizon: Horizon, minutes: float) -> str:
+def describe(horizon: Horizon, minutes: float, *, fits: bool) -> str:
     """Say whether the whole training fits into the time, or what of it."""
     allowed = f"{minutes:g} minutes"
+    if not fits:
+        return f"warning: not even one step fits into {allowed}, with all that surrounds it; one is taken"
     if horizon.total == horizon.planned:
         return f"all {horizon.planned:,} steps fit into {allowed}"
     epochs = horizon.total / horizon.steps_per_epoch

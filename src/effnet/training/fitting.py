@@ -7,7 +7,9 @@ from time import perf_counter
 from effnet import config as configuration
 from effnet.data.pixels import PixelFormat
 from effnet.data.stream import released
+from effnet.errors import UsageError
 from effnet.spec import netspec
+from effnet.spec.netspec import NetSpec
 from effnet.training.compute import announce_compute
 from effnet.training.duration import decode_seconds, limit
 from effnet.training.duration import describe as describe_limit
@@ -46,20 +48,39 @@ def fit(job: Job, state: State | None) -> Trainer:
     announce(reporter, parts)
     if state is not None:
         reporter.message(f"going on after step {state.info['step']}")
-    trainer = build_trainer(parts, reporter)
+    trainer = build_trainer(parts, reporter, {} if state is None else state.info["storage"])
     announce_compute(reporter, trainer.compute, None if state is None else state.info.get("compute"))
     with released(trainer.train.pixels, trainer.val.pixels), MemoryGuard(trainer, job.folder) as guard:
         config = guard.prepare(reporter, may_choose=state is None)
+        check_pieces(trainer, parts.spec)
         if state is not None:
             restore(trainer, state)
         elif config.max_minutes is not None:
             read_seconds = decode_seconds(
                 parts.splits.val, PixelFormat(parts.preprocess, parts.spec.resolution)
             )
-            limit(trainer, job.started, config.max_minutes, num_test=job.num_test, read_seconds=read_seconds)
-            reporter.message(describe_limit(trainer.horizon, config.max_minutes))
+            fits = limit(
+                trainer, job.started, config.max_minutes, num_test=job.num_test, read_seconds=read_seconds
+            )
+            reporter.message(describe_limit(trainer.horizon, config.max_minutes, fits=fits))
         loop(trainer, replace(job, parts=replace(parts, config=config)))
     return trainer
+
+
+def check_pieces(trainer: Trainer, spec: NetSpec) -> None:
+    """Refuse pieces that batch normalisation cannot learn from.
+
+    Raises:
+        UsageError: a piece is one image, and its last feature map one cell: one value has no variance.
+
+    """
+    batch_size, pieces = trainer.train.batch_size, trainer.config.optim.accumulate
+    if spec.feature_size == 1 and batch_size // pieces <= 1:
+        raise UsageError(
+            f"batch_size = {batch_size} and optim.accumulate = {pieces} leave a piece of one image, with "
+            f"a last feature map of 1×1 at {spec.resolution} pixels: batch normalisation cannot learn from "
+            f"one value; take a larger batch_size, a smaller optim.accumulate or a larger resolution"
+        )
 
 
 def loop(trainer: Trainer, job: Job) -> None:
@@ -71,6 +92,7 @@ def loop(trainer: Trainer, job: Job) -> None:
         "fingerprint": parts.dataset.fingerprint(),
         "spec": netspec.to_dict(parts.spec),
         "sizing": dict(parts.sizing),
+        "storage": {"train": trainer.train.pixels.storage, "val": trainer.val.pixels.storage},
     }
     log = MetricsLog(job.folder, trainer.records)
 

@@ -1,15 +1,13 @@
 """The training loop, in one sitting: one `for` over epochs, one over batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, isfinite
 from time import perf_counter
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel
 
 from effnet.config import TrainConfig
 from effnet.data.loaders import Batch, EvalLoader, TrainLoader
@@ -19,24 +17,9 @@ from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.training import optim
 from effnet.training.average import averaged
 from effnet.training.compute import PLAIN, Compute, use_kernels
+from effnet.training.kept import Best, copy_weights, is_stuck, standard_error
 from effnet.training.meter import Meter
 from effnet.training.reporter import EpochRecord, StepRecord
-
-Weights = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Best:
-    """The weights that a training keeps, and how they did on the validation part."""
-
-    weights: Weights
-    epoch: int
-    averaged: bool
-    """Whether these are the moving average or the raw weights."""
-    val_top1: float
-    val_loss: float
-    correct: Tensor
-    """Which validation images they answer rightly, `(N,)` bool, in the order of the part."""
 
 
 class Trainer:
@@ -149,8 +132,8 @@ class Trainer:
         optim.set_lr(self.optimizer, lr)
         self.optimizer.zero_grad(set_to_none=True)
         losses, outputs = [], []
-        pieces = self.config.optim.accumulate
-        for part, targets in zip(images.chunk(pieces), labels.chunk(pieces), strict=True):
+        pieces = min(self.config.optim.accumulate, len(images))
+        for part, targets in zip(images.tensor_split(pieces), labels.tensor_split(pieces), strict=True):
             with self.compute.autocast():
                 logits = self.forward(part).float()
             loss = self._loss(logits, targets) * (len(part) / len(images))
@@ -175,10 +158,7 @@ class Trainer:
         """Describe this moment by the last ten batches; a loss that is not finite ends the training."""
         loss, top1 = self.meter.means(last=10)
         if not loss < float("inf"):
-            raise DivergedError(
-                f"the loss is {loss} at step {self.step} with learning rate {lr:.3g}; "
-                f"try a lower --optim.lr or a longer --optim.warmup-epochs"
-            )
+            raise diverged("loss", loss, self.step, lr)
         speed = self.meter.steps_per_second() * self.train.batch_size
         epochs = ceil(self.total_steps / self.train.num_steps)
         return StepRecord(self.epoch, epochs, self.step, self.total_steps, loss, top1, lr, speed)
@@ -190,6 +170,8 @@ class Trainer:
         ema: tuple[float | None, float | None] = (None, None)
         if self.average is not None:
             ema = self._validate(self.average, epoch, averaged=True)
+        if not any(isfinite(loss) for loss in (val_loss, ema[1]) if loss is not None):
+            raise diverged("validation loss", val_loss, self.step, last.lr)
         train_loss, train_top1 = meter.means()
         return EpochRecord(
             epoch=epoch,
@@ -214,11 +196,21 @@ class Trainer:
         with self.compute.autocast():
             logits, labels = predict_logits(network, self.val)
         top1, loss = top1_and_loss(logits, labels)
+        if not isfinite(loss):  # classes of logits that are no numbers are no answers
+            return top1, loss
         self.highest = max(self.highest, top1)
         if self.best is None or top1 >= self.highest - standard_error(self.highest, len(labels)):
             correct = logits.argmax(1) == labels
             self.best = Best(copy_weights(network), epoch, averaged, top1, loss, correct)
         return top1, loss
+
+
+def diverged(what: str, loss: float, step: int, lr: float) -> DivergedError:
+    """Build the error of a loss that is no number any more."""
+    return DivergedError(
+        f"the {what} is {loss} at step {step} with learning rate {lr:.3g}; "
+        f"try a lower --optim.lr or a longer --optim.warmup-epochs"
+    )
 
 
 def rehearsal(trainer: Trainer, config: TrainConfig, compute: Compute) -> Trainer:
@@ -227,22 +219,3 @@ def rehearsal(trainer: Trainer, config: TrainConfig, compute: Compute) -> Traine
     copy.compute_by(compute)
     copy.network.train()
     return copy
-
-
-def standard_error(share: float, count: int) -> float:
-    """Return the standard error of a share that was measured on `count` images."""
-    return sqrt(share * (1.0 - share) / count)
-
-
-def is_stuck(records: Sequence[EpochRecord], patience: int | None) -> bool:
-    """Tell whether the last `patience` epochs brought no higher validation accuracy than those before."""
-    if patience is None or len(records) <= patience:
-        return False
-    tops = [max(record.val_top1, record.ema_val_top1 or 0.0) for record in records]
-    return max(tops[-patience:]) <= max(tops[:-patience])
-
-
-def copy_weights(network: nn.Module) -> Weights:
-    """Copy parameters and buffers to the CPU, under the names they have in the plain network."""
-    module = network.module if isinstance(network, AveragedModel) else network
-    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in module.state_dict().items()}

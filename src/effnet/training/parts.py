@@ -1,7 +1,7 @@
 """The values that a training is made of, and a trainer built from them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from effnet.data.augment import Augment
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.loaders import LOADERS, EvalLoader
 from effnet.data.mixing import Mix
-from effnet.data.pixels import PixelFormat, PixelSource, Reading
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage
 from effnet.data.splits import Splits, absent_classes, split
 from effnet.data.storage import open_pixels
 from effnet.device import pick_device, to_device
@@ -75,11 +75,11 @@ def announce(reporter: Reporter, parts: Parts) -> None:
         )
 
 
-def build_trainer(parts: Parts, reporter: Reporter) -> Trainer:
-    """Read the images and build the network."""
+def build_trainer(parts: Parts, reporter: Reporter, storage: Mapping[str, Storage] | None = None) -> Trainer:
+    """Read the images and build the network; `storage` says where those of a resumed run were."""
     config, preprocess, device = parts.config, parts.preprocess, parts.device
-    train_pixels = read(parts.splits.train, "train", parts, reporter)
-    val_pixels = read(parts.splits.val, "val", parts, reporter)
+    train_pixels = read("train", parts, reporter, storage or {})
+    val_pixels = read("val", parts, reporter, storage or {})
     build_loader = LOADERS[config.data.balance]
     num_classes = len(parts.dataset.class_names)
     augment, mix = Augment(config.augment, preprocess), Mix(config.augment, num_classes)
@@ -97,12 +97,13 @@ def left_out(samples: Samples, pixels: PixelSource) -> tuple[str, ...]:
     return tuple(sorted(set(samples.names) - set(pixels.names)))
 
 
-def read(samples: Samples, part: str, parts: Parts, reporter: Reporter) -> PixelSource:
+def read(part: str, parts: Parts, reporter: Reporter, storage: Mapping[str, Storage]) -> PixelSource:
     """Bring a part of the data within reach; training images keep the border that random crops need."""
-    preprocess = parts.preprocess
+    preprocess, data = parts.preprocess, parts.config.data
     side = preprocess.resized_short_side if part == "train" else preprocess.resolution
+    samples = parts.splits.train if part == "train" else parts.splits.val
     reading = Reading(
-        parts.config.data,
+        replace(data, storage=storage.get(part, data.storage)),
         parts.device,
         on_read=lambda done, total: reporter.reading(part, done, total),
         say=reporter.message,

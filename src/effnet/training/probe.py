@@ -80,6 +80,8 @@ class Probe:
     @property
     def takes_little(self) -> bool:
         """Whether even two images, times their number, show that there is plenty."""
+        if self.known is not None:
+            return self.known.of(self.batch_size) < NEGLIGIBLE * self.free
         return self.first / self.smallest * self.batch_size < NEGLIGIBLE * self.free
 
     @cached_property

@@ -1,6 +1,7 @@
 """What a training tells whoever started it: a terminal, a notebook, a search."""
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 
@@ -37,8 +38,9 @@ class EpochRecord:
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values; a loss that is no number becomes null."""
+        values = asdict(self)
+        return {name: value if value is None or isfinite(value) else None for name, value in values.items()}
 
 
 class Reporter(Protocol):

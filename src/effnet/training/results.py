@@ -15,7 +15,7 @@ from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
 from effnet.modelfile import ModelHeader
 from effnet.training.folder import MODEL_FILE
-from effnet.training.loop import Best
+from effnet.training.kept import Best
 from effnet.training.parts import Parts
 from effnet.training.reporter import EpochRecord
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from effnet.errors import DataError, some
-from effnet.training.loop import Best, Trainer
+from effnet.training.kept import Best
+from effnet.training.loop import Trainer
 from effnet.training.meter import Meter
 from effnet.training.reporter import EpochRecord
 from effnet.training.state import State

@@ -17,7 +17,7 @@ from effnet.files import write_bytes
 
 STATE_FILE = "training.state"
 PREVIOUS_FILE = "training.previous.state"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _DIGEST_BYTES = 32
 _KEY = "state"
 
