@@ -1,4 +1,4 @@
-"""Other libraries' EfficientNets, and how their weights become ours. For parity tests only."""
+"""Other libraries' networks, and how their weights become ours. For parity tests only."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from effnet.network.model import IMAGENET_CLASSES, ConvNet, create_model
 from effnet.spec.netspec import NetSpec
@@ -54,11 +55,59 @@ def timm_tf_net(name: str, **options: Any) -> nn.Module:
     return timm.create_model(f"tf_efficientnet_{name}", **options)
 
 
+TORCHVISION_NAMES = {"mobilenet-v2": "mobilenet_v2", "resnet-18": "resnet18", "resnet-50": "resnet50"}
+TIMM_NAMES = {
+    "mobilenet-v1": "mobilenetv1_100",  # without a convolution before the classifier, which `_100h` has
+    "mobilenet-v2": "mobilenetv2_100",
+    "resnet-18": "resnet18",
+    "resnet-50": "resnet50",
+}
+
+
+def torchvision_baseline(name: str, **options: Any) -> nn.Module:
+    """Build torchvision's network that goes by a baseline's name here."""
+    from torchvision import models
+
+    net: nn.Module = getattr(models, TORCHVISION_NAMES[name])(**options)
+    return net
+
+
+def timm_baseline(name: str, **options: Any) -> nn.Module:
+    """Build timm's network that goes by a baseline's name here."""
+    import timm
+
+    return timm.create_model(TIMM_NAMES[name], **options)
+
+
+def torchvision_for_cifar(name: str) -> nn.Module:
+    """Build torchvision's network and change it for small images, as kuangliu/pytorch-cifar does."""
+    base = name.removesuffix("-cifar")
+    if base == "mobilenet-v2":
+        rows = [
+            (1, 16, 1, 1),
+            (6, 24, 2, 1),
+            (6, 32, 3, 2),
+            (6, 64, 4, 2),
+            (6, 96, 3, 1),
+            (6, 160, 3, 2),
+            (6, 320, 1, 1),
+        ]
+        net = torchvision_baseline(base, inverted_residual_setting=[list(row) for row in rows])
+        stem = next(module for module in net.modules() if isinstance(module, nn.Conv2d))
+        stem.stride = (1, 1)
+        return net
+    net = torchvision_baseline(base)
+    net.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+    net.maxpool = nn.Identity()
+    return net
+
+
 TIMM_BLOCKS = {
     ("mbconv", True): "ir",
     ("mbconv", False): "ds",
     ("fused-mbconv", True): "er",
     ("fused-mbconv", False): "cn",
+    ("separable", False): "dsa",
 }
 """timm's block by ours and whether it expands."""
 
@@ -77,7 +126,7 @@ def timm_net_of(spec: NetSpec, num_classes: int = IMAGENET_CLASSES) -> nn.Module
     net: nn.Module = EfficientNet(
         decode_arch_def([[row] for row in rows]),  # type: ignore[no-untyped-call]
         num_classes=num_classes,
-        num_features=spec.head.out_channels,
+        num_features=spec.head.out_channels if spec.head else 0,
         in_chans=spec.in_channels,
         stem_size=spec.stem.out_channels,
         stem_kernel_size=spec.stem.kernel_size,
@@ -160,3 +209,29 @@ def ours_with_weights_of(peer: nn.Module, network: str | NetSpec, **changes: Any
 def relative_error(actual: Tensor, expected: Tensor) -> float:
     """Return the largest difference as a share of the largest expected magnitude."""
     return ((actual - expected).abs().max() / expected.abs().max()).item()
+
+
+@torch.inference_mode()
+def logits_error(ours: nn.Module, peer: nn.Module, images: Tensor) -> float:
+    """Return how far our logits are from a peer's, which must depend on the image."""
+    expected = peer(images)
+    assert relative_error(expected[0], expected[1]) > 0.01, "these logits hardly depend on the image"
+    return relative_error(ours(images), expected)
+
+
+def assert_same_step(ours: nn.Module, peer: nn.Module, images: Tensor) -> None:
+    """Take the same step in float64: gradients of all parameters and running statistics are the peer's."""
+    actual, expected = _gradients(ours, images), _gradients(peer, images)
+    assert len(actual) == len(list(ours.parameters()))
+    floor = 1e-12 * max(gradient.abs().max().item() for gradient in expected)  # some are 0 but for rounding
+    for mine, theirs in zip(actual, expected, strict=True):
+        assert (mine - theirs).abs().max() <= 1e-8 * theirs.abs().max() + floor
+    for mine, theirs in zip(ours.buffers(), peer.buffers(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-12)
+
+
+def _gradients(model: nn.Module, images: Tensor) -> list[Tensor]:
+    """Return the gradients of a step, in the order of the layers."""
+    labels = torch.tensor([0, 999, 17, 500])
+    F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import loop_overhead
+import paper_claims
 import recording
 from effnet.spec import netspec
 from effnet.spec.families import B0_CIFAR
@@ -114,6 +115,21 @@ def results(script: str, *arguments: str, folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
+def test_the_papers_claims_are_computed_from_what_it_prints() -> None:
+    assert round(paper_claims.PARAMS.quotient, 1) == paper_claims.PARAMS.factor
+    assert round(paper_claims.LATENCY.quotient, 1) == paper_claims.LATENCY.factor
+    table = paper_claims.lines(66_347_960, [2.0, 4.0])
+    assert table[2].split()[2:4] == ["66,347,960", "8.40"]
+    assert "3.00 s ± 1.41" in table[4]
+
+
+@pytest.mark.slow
+def test_the_latency_of_b7_is_measured(tmp_path: Path) -> None:
+    (row,) = results("paper_claims", "--runs", "1", folder=tmp_path)
+    assert (row["network"], row["params"], len(row["seconds"])) == ("b7", 66_347_960, 1)
+    assert row["environment"]["threads"] == 1
+
+
 @pytest.mark.slow
 def test_the_training_step_is_measured_beside_timms(tmp_path: Path) -> None:
     spec = replace(scale(B0_CIFAR, -6), stages=B0_CIFAR.stages[:2], name="tiny")
@@ -137,6 +153,19 @@ def test_the_loop_is_measured_beside_the_bare_step(tmp_path: Path) -> None:
     assert len(row["ratios"]) == len(rates["loop"]) == 2
     assert row["ratios"][0] == pytest.approx(rates["loop"][0] / rates["bare"][0], rel=1e-2)
     assert min(row["ratios"]) > 0.3
+
+
+@pytest.mark.slow
+def test_the_model_of_latency_is_judged_by_networks_it_never_saw(tmp_path: Path) -> None:
+    script, names = str(ROOT / "benchmarks" / "latency_model.py"), ["b0-cifar-phi-8", "quick-cifar at 96"]
+    flags = ["--only", *names, "--seconds", "0.05", "--results", str(tmp_path)]
+    subprocess.run([sys.executable, script, *flags], check=True, stdout=subprocess.DEVNULL)
+    row = json.loads((tmp_path / "latency-model.jsonl").read_text())
+    assert [network["network"] for network in row["networks"]] == names
+    assert not set(names) & set(row["learned_from"])
+    for network in row["networks"]:
+        assert min(network["measured_ms"], network["foretold_ms"], network["by_macs_ms"]) > 0
+    assert row["errors"]["foretold"]["median"] <= row["errors"]["foretold"]["largest"]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from effnet.cli.main import COMMANDS, main
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, NETWORKS, OFFICIAL_TABLE, OfficialRow
 from effnet.spec.scale import scale
+from effnet.spec.table3 import TABLE_3, count
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -113,6 +114,24 @@ def test_paper_states_the_counted_costs_of_a_network(name: str) -> None:
     counted = cost(NETWORKS[name])
     (row,) = rows_of("paper.md", first=name.upper(), columns=8)
     assert (row[2], row[5]) == (f"{counted.params:,}", f"{counted.macs / 1e9:.3f} G")
+
+
+TITLES = {"mobilenet-v1": "MobileNetV1", "mobilenet-v2": "MobileNetV2", "resnet-50": "ResNet-50"}
+
+
+@pytest.mark.parametrize("base", TITLES)
+def test_paper_states_table_3_as_it_is_counted(base: str) -> None:
+    shown = rows_of("paper.md", first=TITLES[base], columns=7)
+    for cells, row in zip(shown, [row for row in TABLE_3 if row.base == base], strict=True):
+        counted = count(row)
+        difference = f"{100 * counted.difference:+.1f} %".replace("-", "−")
+        assert cells[2:] == [
+            f"{row.giga_flops} B",
+            f"{counted.cost.macs / 1e9:.3f} G",
+            difference,
+            f"{counted.exact_macs / 1e9:.3f} G",
+            f"{row.top1} %",
+        ]
 
 
 @pytest.mark.parametrize("official", OFFICIAL_TABLE[1:], ids=lambda row: f"phi {row.phi:g}")

@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
     from effnet.network.model import create_model as create_model
+    from effnet.sizing.budget import budget as budget
     from effnet.sizing.search import search as search
+    from effnet.sizing.sized_training import train as train
+    from effnet.sizing.study import study as study
     from effnet.spec.cost import cost as cost
     from effnet.spec.families import get_spec as get_spec
     from effnet.spec.netspec import NetSpec as NetSpec
     from effnet.spec.scale import Coefficients as Coefficients
     from effnet.spec.scale import scale as scale
     from effnet.training.run import resume as resume
-    from effnet.training.run import train as train
 
 # Public names and the modules they live in. A name is imported when it is first used, so that
 # `import effnet` costs nothing and `effnet --help` needs no torch.
@@ -29,11 +31,13 @@ _PUBLIC = {
     "cost": "effnet.spec.cost",
     "scale": "effnet.spec.scale",
     "create_model": "effnet.network.model",
-    "train": "effnet.training.run",
+    "budget": "effnet.sizing.budget",
+    "train": "effnet.sizing.sized_training",
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
     "search": "effnet.sizing.search",
     "write_report": "effnet.evaluation.html",
+    "study": "effnet.sizing.study",
 }
 
 __all__ = [
@@ -41,6 +45,7 @@ __all__ = [
     "EffnetError",
     "NetSpec",
     "__version__",
+    "budget",
     "cost",
     "create_model",
     "get_spec",
@@ -48,6 +53,7 @@ __all__ = [
     "resume",
     "scale",
     "search",
+    "study",
     "train",
     "write_report",
 ]

@@ -36,8 +36,9 @@ class MissingExtraError(EffnetError):
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     """Build the error for a name that is not in a table: all known names, the most similar first."""
 
-    def similarity(candidate: str) -> float:
-        return SequenceMatcher(None, name.lower(), candidate.lower()).ratio()
+    def similarity(candidate: str) -> tuple[bool, float]:
+        given, other = name.lower(), candidate.lower()
+        return other in given, SequenceMatcher(None, given, other).ratio()
 
     ranked = sorted(known, key=similarity, reverse=True)
     return UsageError(f"unknown {kind} {name!r}; known: {', '.join(ranked)}")

@@ -60,19 +60,20 @@ def test_candidates_trials_and_time_are_said_before_it_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.setattr("sys.stdin", Keyboard("n\n"))
-    assert main(command(tmp_path / "out")) == 0
+    assert main(command(tmp_path / "out")) == 1
     printed = capsys.readouterr()
     assert "4 candidates with" in printed.err
     assert "2 seeds each: 8 trials" in printed.err
     assert "hardly any claim" in printed.err
     assert "a trial, " in printed.err
     assert "Start?" in printed.err
+    assert printed.err.endswith("not started; nothing was changed\n")
     assert not (tmp_path / "out" / "trials").exists()
 
 
 def test_without_a_terminal_yes_must_be_said(tmp_path: Path, capsys: Capture) -> None:
     message = failed(capsys, command(tmp_path / "out"))
-    assert message == "8 trials are to be done; without a terminal to ask, say --yes to start"
+    assert message == "8 trials are to be done; there is no terminal to ask on: add --yes to start"
 
 
 @pytest.mark.parametrize(

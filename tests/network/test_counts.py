@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from effnet.network.model import ConvNet
+from effnet.spec.baselines import BASELINES, MOBILENET_V1, RESNET_50
 from effnet.spec.cost import Cost, cost, row_sizes
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS
 from effnet.spec.netspec import Head, NetSpec, Padding, Stage, Stem
 from effnet.spec.scale import scale
+from strategies import stages
 
 
 def build_without_weights(spec: NetSpec, num_classes: int) -> ConvNet:
@@ -64,38 +66,38 @@ def test_arithmetic_equals_measurement_for_any_number_of_classes(num_classes: in
 
 @settings(max_examples=25)
 @given(
-    stem=st.builds(Stem, st.sampled_from([1, 3, 5, 7]), st.integers(1, 4), st.integers(1, 40)),
-    stages=st.lists(
-        st.builds(
-            Stage,
-            block=st.sampled_from(["mbconv", "fused-mbconv"]),
-            expand_ratio=st.integers(1, 6),
-            kernel_size=st.sampled_from([1, 3, 5, 7, 9, 11]),
-            stride=st.integers(1, 4),
-            out_channels=st.integers(1, 60),
-            repeats=st.integers(1, 3),
-            se_ratio=st.floats(0.0, 1.0),
-        ),
-        min_size=1,
-        max_size=4,
-    ),
+    stem=st.builds(Stem, st.sampled_from([1, 3, 5, 7]), st.integers(1, 4), st.integers(1, 40), st.booleans()),
+    rows=st.lists(stages(60, 3), min_size=1, max_size=4),
+    head=st.sampled_from([None, Head(50)]),
     padding=st.sampled_from(["symmetric", "same"]),
     resolution=st.integers(1, 129),
 )
 def test_arithmetic_equals_measurement_for_any_network(
-    stem: Stem, stages: list[Stage], padding: Padding, resolution: int
+    stem: Stem, rows: list[Stage], head: Head | None, padding: Padding, resolution: int
 ) -> None:
-    spec = replace(B0, stem=stem, stages=tuple(stages), head=Head(50), padding=padding)
+    spec = replace(B0, stem=stem, stages=tuple(rows), head=head, padding=padding)
     assert cost(spec, 7, resolution) == measure(spec, 7, resolution)
 
 
+@settings(max_examples=15)
+@given(st.sampled_from(BASELINES), st.floats(-3.0, 3.0), st.integers(1, 65))
+def test_arithmetic_equals_measurement_for_any_scaled_baseline(
+    base: NetSpec, phi: float, resolution: int
+) -> None:
+    spec = scale(base, phi)
+    assert cost(spec, 7, resolution) == measure(spec, 7, resolution)
+
+
+SIZED = [B0, B0_CIFAR, MOBILENET_V1, RESNET_50, *(replace(spec, padding="same") for spec in (B0, RESNET_50))]
+
+
 @pytest.mark.parametrize("resolution", [224, 97, 33, 1])
-@pytest.mark.parametrize("spec", [B0, B0_CIFAR, replace(B0, padding="same")], ids=["b0", "b0-cifar", "same"])
+@pytest.mark.parametrize("spec", SIZED, ids=lambda spec: f"{spec.name} {spec.padding}")
 def test_row_sizes_are_those_of_the_feature_maps(spec: NetSpec, resolution: int) -> None:
     model = build_without_weights(spec, 10)
     sizes = []
-    x: Tensor = model.stem(torch.empty(1, 3, resolution, resolution, device="meta"))
-    for row in [*model.stages, model.head]:
+    x: Tensor = model.pool(model.stem(torch.empty(1, 3, resolution, resolution, device="meta")))
+    for row in [*model.stages] if spec.head is None else [*model.stages, model.head]:
         sizes.append(x.shape[-1])
         x = row(x)
     assert (*sizes, x.shape[-1], 1) == row_sizes(spec, resolution)

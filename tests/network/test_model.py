@@ -35,10 +35,10 @@ def residual_blocks(model: nn.Module) -> list[tuple[int, MBConv]]:
 
 
 @pytest.mark.parametrize("spec", NETWORKS.values(), ids=NETWORKS)
-def test_features_have_the_head_s_channels_and_the_spec_s_size(spec: NetSpec) -> None:
+def test_features_have_the_channels_and_the_size_that_the_spec_says(spec: NetSpec) -> None:
     images = torch.empty(1, 3, spec.resolution, spec.resolution, device="meta")
     features = build_without_weights(spec).features(images)
-    assert features.shape == (1, spec.head.out_channels, spec.feature_size, spec.feature_size)
+    assert features.shape == (1, spec.feature_channels, spec.feature_size, spec.feature_size)
 
 
 def test_features_of_an_image_that_is_not_square_keep_its_proportions() -> None:

@@ -20,6 +20,11 @@ def with_stages(**changes: object) -> NetSpec:
     return replace(TINY, stages=tuple(replace(stage, **changes) for stage in TINY.stages))  # type: ignore[arg-type]
 
 
+def baseline(block: str, expand_ratio: int = 1) -> NetSpec:
+    changed = with_stages(block=block, expand_ratio=expand_ratio, se_ratio=0.0)
+    return replace(changed, activation="relu", head=None)
+
+
 SPECS = {
     "plain": TINY,
     "same": replace(TINY, padding="same", stem=replace(TINY.stem, stride=2)),
@@ -30,6 +35,10 @@ SPECS = {
     "12 channels": with_stages(out_channels=12),
     "stride 3": replace(TINY, stages=(TINY.stages[0], replace(TINY.stages[1], stride=3), *TINY.stages[2:4])),
     "fused": with_stages(block="fused-mbconv"),
+    "relu6": replace(with_stages(se_ratio=0.0), activation="relu6"),
+    "separable": baseline("separable"),
+    "basic": baseline("basic"),
+    "bottleneck": baseline("bottleneck", expand_ratio=4),
 }
 every_spec = pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 
@@ -63,6 +72,10 @@ def test_every_layer_that_has_a_kernel_uses_it(in_channels: int) -> None:
         ("without gates", ["SqueezeExcite"]),
         ("kernel 7", ["DepthwiseConv"]),
         ("fused", ["DepthwiseConv"]),
+        ("relu6", ["SqueezeExcite"]),
+        ("separable", ["BatchNorm", "SqueezeExcite"]),
+        ("basic", ["DepthwiseConv", "SqueezeExcite"]),
+        ("bottleneck", ["DepthwiseConv", "SqueezeExcite"]),
     ],
 )
 def test_layers_without_a_kernel_are_left_to_torch(name: str, missing: list[str]) -> None:

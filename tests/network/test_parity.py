@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from effnet.network.blocks import MBConv
 from effnet.network.model import create_model
@@ -17,9 +16,10 @@ from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import scale
 from peers import (
     PEERS,
+    assert_same_step,
+    logits_error,
     ours_with_weights_of,
     random_peer,
-    relative_error,
     timm_net,
     timm_net_of,
     timm_tf_net,
@@ -46,13 +46,6 @@ def generator() -> torch.Generator:
 def build(request: pytest.FixtureRequest) -> Build:
     peer: Build = request.param
     return peer
-
-
-@torch.inference_mode()
-def logits_error(ours: nn.Module, peer: nn.Module, images: Tensor) -> float:
-    expected = peer(images)
-    assert relative_error(expected[0], expected[1]) > 0.01, "these logits hardly depend on the image"
-    return relative_error(ours(images), expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -120,28 +113,12 @@ UNREGULARIZED: dict[str, Build] = {
 }
 
 
-def train_step(model: nn.Module, images: Tensor, labels: Tensor) -> list[Tensor]:
-    """Return the gradients of all parameters, in the order of their layers."""
-    F.cross_entropy(model(images), labels).backward()  # type: ignore[no-untyped-call]
-    gradients = [parameter.grad for parameter in model.parameters()]
-    return [gradient for gradient in gradients if gradient is not None]
-
-
 @pytest.mark.parametrize("build", UNREGULARIZED.values(), ids=UNREGULARIZED)
 def test_a_training_step_in_float64_equals_the_peer_s(build: Build, generator: torch.Generator) -> None:
     peer = random_peer(build, "b0", 64, generator).double().train()
     ours = ours_with_weights_of(deepcopy(peer), "b0", dropout=0.0, drop_path=0.0)
     images = torch.randn(4, 3, 64, 64, generator=generator, dtype=torch.float64)
-    labels = torch.tensor([0, 999, 17, 500])
-
-    actual, expected = train_step(ours, images, labels), train_step(peer, images, labels)
-
-    assert len(actual) == len(list(ours.parameters()))
-    floor = 1e-12 * max(gradient.abs().max().item() for gradient in expected)  # some are 0 but for rounding
-    for mine, theirs in zip(actual, expected, strict=True):
-        assert (mine - theirs).abs().max() <= 1e-8 * theirs.abs().max() + floor
-    for mine, theirs in zip(ours.buffers(), peer.buffers(), strict=True):  # the running statistics
-        torch.testing.assert_close(mine, theirs, rtol=1e-8, atol=1e-12)
+    assert_same_step(ours, peer, images)
 
 
 def drop_path_rates_of_torchvision(name: str) -> list[float]:

@@ -8,7 +8,6 @@ from math import log2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_search import BASE, space
 
 from effnet.errors import UsageError
 from effnet.sizing.candidates import (
@@ -24,6 +23,7 @@ from effnet.spec.cost import cost
 from effnet.spec.families import B0, QUICK_CIFAR
 from effnet.spec.scale import PAPER, Coefficients, scale
 from effnet.spec.solve import shape
+from tiny_search import BASE, space
 
 steps = st.sampled_from([0.05, 0.1, 0.15, 0.2, 0.25])
 tolerances = st.floats(0.01, 0.5)

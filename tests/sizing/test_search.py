@@ -18,8 +18,8 @@ import effnet
 from effnet.cli.main import main
 from effnet.errors import EffnetError, UsageError
 from effnet.sizing.candidates import Candidate
+from effnet.sizing.optuna_study import open_queue
 from effnet.sizing.results import SearchResult
-from effnet.sizing.study import open_queue
 from effnet.sizing.trial import OUTCOME_FILE
 from effnet.sizing.worker import InterruptedSearchError
 from effnet.spec.coefficients import load as load_coefficients

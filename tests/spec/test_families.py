@@ -5,14 +5,15 @@ import pytest
 
 from effnet.errors import UsageError
 from effnet.spec import netspec
+from effnet.spec.baselines import BASELINES
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS, OFFICIAL_TABLE, get_spec
 from effnet.spec.netspec import NetSpec, Stage
 
 OFFICIAL = {f"b{i}{suffix}" for i in range(8) for suffix in ("", "-cifar")}
 
 
-def test_both_families_have_all_eight_networks() -> None:
-    assert set(NETWORKS) == OFFICIAL | {"quick-cifar"}
+def test_both_families_are_whole_and_the_quick_network_and_the_baselines_are_there() -> None:
+    assert set(NETWORKS) == OFFICIAL | {"quick-cifar"} | {spec.name for spec in BASELINES}
 
 
 def test_a_network_knows_its_own_name() -> None:
@@ -72,7 +73,7 @@ def test_b7_has_the_published_stages() -> None:
         (384, 13),
         (640, 4),
     ]
-    assert b7.head.out_channels == 2560
+    assert b7.feature_channels == 2560
 
 
 def test_small_image_networks_differ_from_the_official_ones_in_strides_and_resolution_only() -> None:

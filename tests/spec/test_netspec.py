@@ -13,31 +13,17 @@ from pydantic import ValidationError
 from effnet.errors import UsageError
 from effnet.spec import netspec
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS
-from effnet.spec.netspec import Head, NetSpec, Stage, Stem
+from effnet.spec.netspec import Head, NetSpec, Stem
+from strategies import KERNELS, STRIDES, stages
 
 CHANNELS = st.integers(1, 4096)
-KERNELS = st.sampled_from([1, 3, 5, 7, 9, 11])
-STRIDES = st.integers(1, 4)
 RATES = st.floats(0.0, 1.0, exclude_max=True)
 SPECS = st.builds(
     NetSpec,
     name=st.text(min_size=1),
-    stem=st.builds(Stem, KERNELS, STRIDES, CHANNELS),
-    stages=st.lists(
-        st.builds(
-            Stage,
-            block=st.sampled_from(["mbconv", "fused-mbconv"]),
-            expand_ratio=st.integers(1, 8),
-            kernel_size=KERNELS,
-            stride=STRIDES,
-            out_channels=CHANNELS,
-            repeats=st.integers(1, 20),
-            se_ratio=st.floats(0.0, 1.0),
-        ),
-        min_size=1,
-        max_size=8,
-    ).map(tuple),
-    head=st.builds(Head, CHANNELS),
+    stem=st.builds(Stem, KERNELS, STRIDES, CHANNELS, st.booleans()),
+    stages=st.lists(stages(4096, 20), min_size=1, max_size=8).map(tuple),
+    head=st.none() | st.builds(Head, CHANNELS),
     resolution=st.integers(1, 2048),
     dropout=RATES,
     drop_path=RATES,

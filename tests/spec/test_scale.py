@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from effnet.errors import UsageError
+from effnet.spec.baselines import BASELINES
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS
 from effnet.spec.netspec import NetSpec
@@ -13,7 +14,7 @@ from effnet.spec.resize import Multipliers, resize, round_channels, round_repeat
 from effnet.spec.scale import MAX_PHI, PAPER, Coefficients, multipliers, scale, scaled_dropout
 
 PHIS = st.floats(-MAX_PHI, MAX_PHI)
-BASES = st.sampled_from([B0, B0_CIFAR])
+BASES = st.sampled_from([B0, B0_CIFAR, *BASELINES])
 COEFFICIENTS = st.builds(Coefficients, *[st.floats(1.0, 1.5)] * 3)
 POSITIVE = st.floats(0.01, 1e5)
 
@@ -97,7 +98,7 @@ def test_phi_1_multiplies_depth_width_and_resolution_of_b0() -> None:
     scaled = scale(B0, 1)
     assert [stage.repeats for stage in scaled.stages] == [2, 3, 3, 4, 4, 5, 2]  # ⌈1.2 · n⌉
     assert [stage.out_channels for stage in scaled.stages] == [16, 24, 48, 88, 120, 208, 352]
-    assert (scaled.stem.out_channels, scaled.head.out_channels) == (32, 1408)
+    assert (scaled.stem.out_channels, scaled.feature_channels) == (32, 1408)
     assert scaled.resolution == 256  # 224 · 1.15 = 257.6 lies between 256 and 260
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,16 @@ INDUCTOR_WARNS = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture
-def no_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def hide_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave this process without a C++ compiler; torch's own choice, made once at import, stays."""
+    import_module("torch._inductor.config")
     monkeypatch.setenv("CXX", "/nonexistent")
     load_kernels.cache_clear()
+
+
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    hide_compiler(monkeypatch)
     yield
     load_kernels.cache_clear()
 
@@ -106,8 +113,7 @@ def test_a_resume_on_a_machine_without_a_compiler_says_that_the_bits_will_differ
         effnet.train("digits", out=tmp_path, reporter=Listener(epochs=1), **SETTINGS, precision="float32")
     state, _ = states.load(tmp_path)
     assert state.info["compute"] == "float32 on cpu, own kernels"
-    monkeypatch.setenv("CXX", "/nonexistent")
-    load_kernels.cache_clear()
+    hide_compiler(monkeypatch)
     listener = Listener()
     effnet.resume(tmp_path, reporter=listener)
     load_kernels.cache_clear()

@@ -15,7 +15,9 @@ from effnet.errors import EffnetError, MissingExtraError, UsageError, unknown_na
 COMMANDS = {
     "show": ("effnet.cli.show", "list the networks, or show one, a model file or a recipe"),
     "scale": ("effnet.cli.scale", "scale a network by the compound coefficient phi"),
+    "budget": ("effnet.cli.budget", "find the largest network within limits, measured here"),
     "train": ("effnet.cli.train", "train a network on a data set and write a model file"),
+    "study": ("effnet.cli.study", "compare ways of scaling a network at equal cost, and foresee larger ones"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
@@ -31,6 +33,9 @@ INSTALL = {
     "jinja2": "train",
     "optuna": "search",
     "sqlalchemy": "search",
+    "onnx": "export",
+    "onnxscript": "export",
+    "onnxruntime": "export",
 }
 
 

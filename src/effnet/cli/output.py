@@ -11,10 +11,11 @@ from rich.table import Table
 PIPE_WIDTH = 500
 
 
-def console() -> Console:
-    """Return the console on standard output; into a pipe or file nothing is cut off."""
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(highlight=False, soft_wrap=True, width=width)
+def console(*, stderr: bool = False) -> Console:
+    """Return the console on standard output, or error; into a pipe or file nothing is cut off."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(stderr=stderr, highlight=False, soft_wrap=True, width=width)
 
 
 def print_json(data: Any) -> None:

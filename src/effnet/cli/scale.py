@@ -1,23 +1,22 @@
 """`effnet scale`: a network before and after, exact and rounded, and what rounding made of the target."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import log
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from pydantic import ValidationError
 
+from effnet.cli.coefficients import CoefficientFlags
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.stages import change, count_classes, stage_table
 from effnet.errors import UsageError
-from effnet.spec import coefficients as coefficient_files
 from effnet.spec import netspec
 from effnet.spec.cost import Cost, cost
 from effnet.spec.families import B0, NETWORKS, OFFICIAL_TABLE, OfficialRow, get_spec
-from effnet.spec.netspec import NetSpec, first_problem
+from effnet.spec.netspec import NetSpec
 from effnet.spec.resize import Multipliers
 from effnet.spec.scale import PAPER, Coefficients, multipliers, scale
 
@@ -30,14 +29,7 @@ class ScaleForm:
     """Network to start from: a name from `effnet show`, or a .json file."""
     phi: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """Compound coefficient: any number, negative makes the network smaller."""
-    alpha: float = PAPER.alpha
-    """Depth factor per unit of phi, at least 1."""
-    beta: float = PAPER.beta
-    """Width factor per unit of phi, at least 1."""
-    gamma: float = PAPER.gamma
-    """Resolution factor per unit of phi, at least 1."""
-    coefficients: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Take alpha, beta and gamma from the .json file that `effnet search` wrote."""
+    scaling: Annotated[CoefficientFlags, tyro.conf.arg(name="")] = field(default_factory=CoefficientFlags)
     classes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of classes that the costs are for; 1000, or 10 for networks of small images, when not given."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -63,7 +55,7 @@ def run(args: Sequence[str]) -> None:
 
 def compare(form: ScaleForm, phi: float) -> None:
     """Scale and print both networks."""
-    coefficients = read_coefficients(form)
+    coefficients = form.scaling.read()
     before = get_spec(form.base)
     after = scale(before, phi, coefficients)
     count_classes(form.classes, before)  # before anything is printed or written
@@ -75,21 +67,6 @@ def compare(form: ScaleForm, phi: float) -> None:
         print_json(as_dict(before, after, multipliers(phi, coefficients), form))
     else:
         print_comparison(before, after, multipliers(phi, coefficients), form)
-
-
-def read_coefficients(form: ScaleForm) -> Coefficients:
-    """Return the coefficients of the file, or check the three numbers."""
-    given = form.alpha, form.beta, form.gamma
-    if form.coefficients is not None:
-        if given != (PAPER.alpha, PAPER.beta, PAPER.gamma):
-            raise UsageError(
-                "--coefficients brings alpha, beta and gamma; leave --alpha, --beta, --gamma out"
-            )
-        return coefficient_files.load(form.coefficients)
-    try:
-        return Coefficients(alpha=form.alpha, beta=form.beta, gamma=form.gamma)
-    except ValidationError as error:
-        raise UsageError(first_problem(error)) from None
 
 
 def as_dict(before: NetSpec, after: NetSpec, exact: Multipliers, form: ScaleForm) -> dict[str, Any]:
@@ -137,10 +114,10 @@ def explain(form: ScaleForm) -> None:
     """Print the official row of a network beside what the formula gives at the φ it stands for."""
     row = next((row for row in OFFICIAL_TABLE if row.name == form.base.removesuffix("-cifar")), None)
     if row is None or form.base not in NETWORKS:
-        names = ", ".join(NETWORKS)
+        names = ", ".join(f"{row.name}, {row.name}-cifar" for row in OFFICIAL_TABLE)
         raise UsageError(f"--explain takes an official network: {names}; not {form.base!r}")
     official = NETWORKS[form.base]
-    formula = scale(NETWORKS[form.base.replace(row.name, "b0", 1)], row.phi, read_coefficients(form))
+    formula = scale(NETWORKS[form.base.replace(row.name, "b0", 1)], row.phi, form.scaling.read())
     if form.json:
         print_json(explain_dict(row, official, formula, form))
         return
@@ -164,7 +141,7 @@ def explain_dict(row: OfficialRow, official: NetSpec, formula: NetSpec, form: Sc
                 "formula": coefficient**row.phi,
                 "phi": phi_of(factor, coefficient),
             }
-            for name, factor, coefficient in _dimensions(row, read_coefficients(form))
+            for name, factor, coefficient in _dimensions(row, form.scaling.read())
         ],
         "official": {"spec": netspec.to_dict(official), "cost": asdict(cost(official, count))},
         "formula": {"spec": netspec.to_dict(formula), "cost": asdict(cost(formula, count))},
@@ -187,7 +164,7 @@ def print_explanation(row: OfficialRow, official: NetSpec, formula: NetSpec, for
         f"width and resolution stand for φ ≈ {row.phi:g}.\n"
     )
     dimensions = table("", ["", "official", f"formula, φ = {row.phi:g}", "official stands for φ ="])
-    for name, factor, coefficient in _dimensions(row, read_coefficients(form)):
+    for name, factor, coefficient in _dimensions(row, form.scaling.read()):
         phi = phi_of(factor, coefficient)
         fitted = "any" if phi is None else f"{phi:.2f}"
         dimensions.add_row(name, f"× {factor:.3f}", f"× {coefficient**row.phi:.3f}", fitted)

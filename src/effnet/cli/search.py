@@ -1,7 +1,6 @@
 """`effnet search`: what will be tried and how long it takes, a question, the search, its ranking."""
 
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,19 +9,21 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
+from effnet.cli.confirm import check_terminal, confirm
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.search_progress import SearchTerminal
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
-from effnet.sizing.outlook import Outlook, in_words, trial_seconds
+from effnet.sizing.optuna_study import remaining
+from effnet.sizing.outlook import Outlook, trial_seconds
+from effnet.sizing.pace import duration
 from effnet.sizing.plan import Plan, SearchConfig, adapted, prepare
 from effnet.sizing.ranking import FEW_SEEDS, Ranking, interval, signed
 from effnet.sizing.results import RANKING_FILE, SearchResult
 from effnet.sizing.search import TAKEN
 from effnet.sizing.search import run as run_search
 from effnet.sizing.search_page import follow_up
-from effnet.sizing.study import remaining
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,7 @@ def run(args: Sequence[str]) -> None:
     plan = prepare(dataset, form.config, form.search, form.out)
     with SearchTerminal(quiet=form.json) as reporter:
         announce(plan, recipe, reporter)
-        if not consent(plan, reporter, form.yes):
-            return
+        consent(plan, reporter, form.yes)
         result = run_search(plan, reporter, shlex.join(["effnet", "search", *args]))
     if form.json:
         print_json(result.to_dict())
@@ -93,25 +93,27 @@ def announce(plan: Plan, recipe: str, reporter: SearchTerminal) -> None:
         )
 
 
-def consent(plan: Plan, reporter: SearchTerminal, yes: bool) -> bool:
+def consent(plan: Plan, reporter: SearchTerminal, yes: bool) -> None:
     """Say how long it takes and ask whether to start.
 
     Raises:
-        UsageError: there is no terminal to ask.
+        UsageError: there is no terminal to ask on.
+        EffnetError: the answer is no.
 
     """
     trials, others = remaining(plan)
     if not trials:
         reporter.message("all trials are done")
-        return True
-    if not yes and not sys.stdin.isatty():
-        raise UsageError(f"{trials} trials are to be done; without a terminal to ask, say --yes to start")
+        return
+    check_terminal(f"{trials} trials are to be done", yes)
     outlook = Outlook(trials, others, trial_seconds(plan, reporter))
-    reporter.message(
-        f"about {in_words(outlook.trial_seconds)} a trial, {in_words(outlook.seconds)} for {trials} trials"
+    text = (
+        f"about {duration(outlook.trial_seconds)} a trial, {duration(outlook.seconds)} for {trials} trials"
         + (f" with {others} other workers at it" if others else "; more workers divide that")
     )
-    return yes or reporter.confirm("Start?")
+    if yes:
+        reporter.message(text)
+    confirm(text, yes)
 
 
 def print_result(result: SearchResult) -> None:

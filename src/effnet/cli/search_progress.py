@@ -1,11 +1,10 @@
 """Progress of a search in the terminal: a bar for all trials, and those of the running training below."""
 
 from rich.progress import Task, TimeRemainingColumn
-from rich.prompt import Confirm
 from rich.text import Text
 
 from effnet.cli.progress import TerminalReporter
-from effnet.sizing.outlook import in_words
+from effnet.sizing.pace import duration
 from effnet.sizing.progress import Progress
 from effnet.training.reporter import EpochRecord
 
@@ -20,7 +19,7 @@ class LeftColumn(TimeRemainingColumn):
         if task.description != TRIALS:
             return super().render(task)
         left = task.fields.get("left")
-        return Text("" if left is None else f"{in_words(left)} left", style="progress.remaining")
+        return Text("" if left is None else f"{duration(left)} left", style="progress.remaining")
 
 
 class SearchTerminal(TerminalReporter):
@@ -42,7 +41,3 @@ class SearchTerminal(TerminalReporter):
 
     def epoch(self, record: EpochRecord) -> None:
         """Leave no line: the bar of the training shows it."""
-
-    def confirm(self, question: str) -> bool:
-        """Ask."""
-        return Confirm.ask(question, console=self.console, default=True)

@@ -11,9 +11,10 @@ from effnet.config import TrainConfig, load_recipe
 from effnet.config import to_dict as config_dict
 from effnet.data.datasets import DataSet, needs_download, open_dataset
 from effnet.errors import UsageError
+from effnet.sizing.design import ARM_NAMES
 from effnet.training.setup import default_recipe
 
-LISTS = ("--input.mean", "--input.std")  # flags that take several values
+LISTS = ("--input.mean", "--input.std", "--phis", "--arms")  # flags that take several values
 
 
 class SettingsForm(Protocol):
@@ -79,7 +80,7 @@ def peek(form: type[SettingsForm], args: Sequence[str]) -> tuple[str | None, str
 def takes(form: type[SettingsForm], flag: str, arg: str) -> bool:
     """Tell whether an argument is a value of the flag before it; there may be none."""
     if flag in LISTS:
-        return is_number(arg)
+        return arg in ARM_NAMES if flag == "--arms" else is_number(arg)
     return flag.startswith("--") and "=" not in flag and flag.replace("_", "-") not in switches(form)
 
 

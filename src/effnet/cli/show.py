@@ -1,6 +1,6 @@
-"""`effnet show`: the networks with their costs, or one network, model file or recipe."""
+"""`effnet show`: the networks with their costs, or one network, model file or recipe, or a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.stages import count_classes, spec_table
+from effnet.cli.table3 import show_table
 from effnet.errors import UsageError, unknown_name
 from effnet.imaging import preprocess as preprocessing
 from effnet.modelfile import ModelHeader
@@ -20,13 +21,16 @@ from effnet.spec.cost import cost
 from effnet.spec.families import NETWORKS, get_spec
 from effnet.spec.netspec import NetSpec
 
+TABLE_3 = "table3"
+
 
 @dataclass(frozen=True)
 class ShowForm:
-    """Show the networks, or one of: a network's name, a spec file, a model file, a recipe."""
+    """Show the networks, or one of: a network's name, a spec file, a model file, a recipe, table3."""
 
     what: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")] = None
-    """Name of a network or recipe, a .json spec, a .safetensors model file, a .toml recipe."""
+    """Name of a network or recipe, a .json spec, a .safetensors model file, a .toml recipe; or table3: the
+    paper's Table 3 with our count of MobileNets and ResNet-50 scaled."""
     classes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of classes that the costs are for: 1000, or 10 for -cifar networks, when not given."""
     json: bool = False
@@ -38,6 +42,10 @@ def run(args: Sequence[str]) -> None:
     form = parse(ShowForm, "show", args)
     if form.what is None:
         show_all(form)
+    elif form.what == TABLE_3:
+        if form.classes is not None:
+            raise UsageError(f"{TABLE_3} is counted for ImageNet's 1000 classes; leave --classes out")
+        show_table(form.json)
     elif modelfile.is_model_file(Path(form.what)):
         show_model(modelfile.load_header(Path(form.what)), form)
     elif is_recipe(form.what):
@@ -63,7 +71,7 @@ def get_known(what: str) -> NetSpec:
         return get_spec(what)
     from effnet.recipe import recipe_names
 
-    known = unknown_name("network or recipe", what, [*NETWORKS, *recipe_names()])
+    known = unknown_name("network or recipe", what, [*NETWORKS, *recipe_names(), TABLE_3])
     raise UsageError(f"{known}; or a .json, .safetensors or .toml file")
 
 
@@ -95,6 +103,7 @@ def show_all(form: ShowForm) -> None:
     out.print(made)
     out.print(f"\nrecipes: {', '.join(recipe_names())}")
     out.print("More of one: effnet show NAME. Any size in between: effnet scale b0 --phi 1.5")
+    out.print(f"The paper's Table 3, counted: effnet show {TABLE_3}")
 
 
 def network_dict(spec: NetSpec, num_classes: int) -> dict[str, Any]:
@@ -180,6 +189,19 @@ def print_training(header: ModelHeader) -> None:
         f"{config['batch_size']}, {optim['name']} at {optim['lr']:g}, seed {config['seed']}, "
         f"{spent}on {place['accelerator'] or place['device']}, "
         f"torch {place['torch']}, effnet {place['effnet']}"
+    )
+    if "sizing" in training:
+        console().print(f"[bold]sized[/] {sizing_words(training['sizing'])}", highlight=False)
+
+
+def sizing_words(sizing: Mapping[str, Any]) -> str:
+    """Say how a network was chosen: the limits, and what was measured."""
+    within = ", ".join(f"{name} {value:g}" for name, value in sizing["limits"].items())
+    place, latency = sizing["conditions"], sizing["measured"]["latency"]["median_ms"]
+    return (
+        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {within}; "
+        f"measured {latency:.4g} ms "
+        f"a batch of {place['batch']}, by {place['runtime']} on {place['accelerator'] or place['device']}"
     )
 
 

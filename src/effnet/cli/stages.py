@@ -4,12 +4,10 @@ from rich.table import Table
 
 from effnet.cli.output import big, table
 from effnet.errors import UsageError
-from effnet.spec.cost import row_costs, row_sizes
-from effnet.spec.netspec import NetSpec
+from effnet.spec.cost import Cost, row_costs, row_sizes, row_strides
+from effnet.spec.families import usual_classes
+from effnet.spec.netspec import POOL_SIZE, NetSpec, Stage
 from effnet.spec.resize import Multipliers
-
-CIFAR_CLASSES = 10
-IMAGENET_CLASSES = 1000
 
 Row = tuple[str, int, int]
 """Operator, channels, repeats."""
@@ -19,22 +17,37 @@ def count_classes(given: int | None, spec: NetSpec) -> int:
     """Return the number of classes that costs are counted for: CIFAR-10's for networks of small images."""
     if given is not None and given < 1:
         raise UsageError(f"--classes {given}: must be at least 1")
-    return given or (CIFAR_CLASSES if spec.total_stride < 16 else IMAGENET_CLASSES)
+    return given or usual_classes(spec)
 
 
-def rows(spec: NetSpec) -> list[Row]:
-    """Return the rows of the table without sizes and costs: stem, stages, head."""
-    stem = (f"conv {spec.stem.kernel_size}×{spec.stem.kernel_size}", spec.stem.out_channels, 1)
-    stages = [
-        (f"{s.block}{s.expand_ratio} {s.kernel_size}×{s.kernel_size}", s.out_channels, s.repeats)
-        for s in spec.stages
-    ]
-    return [stem, *stages, ("conv 1×1", spec.head.out_channels, 1)]
+def rows(spec: NetSpec, num_classes: int) -> list[Row]:
+    """Return the rows of the table without sizes and costs: stem, stages, and the head or the classifier.
+
+    The classifier is in the head's row, as in the paper's stage 9; without a head it has a row of its own.
+    """
+    stem = f"conv {spec.stem.kernel_size}×{spec.stem.kernel_size}"
+    pool = f", pool {POOL_SIZE}×{POOL_SIZE}" if spec.stem.pool else ""
+    stages = [(operator(stage), stage.out_channels, stage.repeats) for stage in spec.stages]
+    last = ("linear", num_classes, 1) if spec.head is None else ("conv 1×1", spec.head.out_channels, 1)
+    return [(stem + pool, spec.stem.out_channels, 1), *stages, last]
 
 
-def strides(spec: NetSpec) -> list[int]:
+def operator(stage: Stage) -> str:
+    """Write a block with what tells it from others of its kind: mbconv6 3×3, separable 3×3."""
+    expands = stage.block not in ("separable", "basic")
+    ratio = str(stage.expand_ratio) if expands else ""
+    return f"{stage.block}{ratio} {stage.kernel_size}×{stage.kernel_size}"
+
+
+def strides(spec: NetSpec) -> tuple[int, ...]:
     """Return the stride of each row."""
-    return [spec.stem.stride, *(stage.stride for stage in spec.stages), 1]
+    return (*row_strides(spec), 1) if spec.head is None else row_strides(spec)
+
+
+def costs(spec: NetSpec, num_classes: int) -> tuple[Cost, ...]:
+    """Return the cost of each row."""
+    counted = row_costs(spec, num_classes)
+    return counted if spec.head is None else (*counted[:-2], counted[-2] + counted[-1])
 
 
 def spec_table(spec: NetSpec, num_classes: int) -> Table:
@@ -43,13 +56,12 @@ def spec_table(spec: NetSpec, num_classes: int) -> Table:
     made = table(
         f"{spec.name}: {spec.in_channels}×{spec.resolution}×{spec.resolution} images", columns, left=2
     )
-    costs = row_costs(spec, num_classes)
-    costs = (*costs[:-2], costs[-2] + costs[-1])  # the paper's stage 9 is head and classifier
-    for index, ((operator, channels, repeats), stride, size, spent) in enumerate(
-        zip(rows(spec), strides(spec), row_sizes(spec)[:-1], costs, strict=True), start=1
+    sizes = zip(strides(spec), row_sizes(spec), strict=False)  # the classifier's, where it has no row
+    for index, ((name, channels, repeats), (stride, size), spent) in enumerate(
+        zip(rows(spec, num_classes), sizes, costs(spec, num_classes), strict=True), start=1
     ):
         made.add_row(
-            str(index), operator, str(stride), f"{size}×{size}", str(channels), str(repeats),
+            str(index), name, str(stride), f"{size}×{size}", str(channels), str(repeats),
             big(spent.params), big(spent.macs), big(spent.activations),
         )  # fmt: skip
     return made
@@ -58,18 +70,19 @@ def spec_table(spec: NetSpec, num_classes: int) -> Table:
 def stage_table(before: NetSpec, after: NetSpec, exact: Multipliers, num_classes: int) -> Table:
     """Lay out a network before and after scaling, with exact values where rounding moved them."""
     made = table("", ["#", "operator", "channels", "layers", "output", "MACs"], left=2)
+    pairs = zip(rows(before, num_classes), rows(after, num_classes), strict=True)
     sizes = zip(row_sizes(before), row_sizes(after), strict=True)
-    costs = zip(row_costs(before, num_classes), row_costs(after, num_classes), strict=True)
-    pairs = zip(rows(before), rows(after), sizes, costs, strict=False)  # the classifier has no row of its own
-    for index, (old, new, size, spent) in enumerate(pairs, start=1):
+    spent = zip(costs(before, num_classes), costs(after, num_classes), strict=True)
+    for index, ((old, new), size, cost) in enumerate(zip(pairs, sizes, spent, strict=False), start=1):
         is_stage = 1 < index < len(before.stages) + 2
+        has_width = old[0] != "linear"  # the classes stay
         made.add_row(
             str(index),
             old[0],
-            change(old[1], new[1], old[1] * exact.width),
-            change(old[2], new[2], old[2] * exact.depth if is_stage else 1.0),
+            change(old[1], new[1], old[1] * (exact.width if has_width else 1.0)),
+            change(old[2], new[2], old[2] * (exact.depth if is_stage else 1.0)),
             f"{size[0]} → {size[1]}",
-            f"{big(spent[0].macs)} → {big(spent[1].macs)}",
+            f"{big(cost[0].macs)} → {big(cost[1].macs)}",
         )
     return made
 

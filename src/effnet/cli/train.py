@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from effnet.cli.limits import LimitFlags
 from effnet.cli.output import console, print_json
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
@@ -14,10 +15,11 @@ from effnet.cli.results import print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
+from effnet.sizing.sized_training import refuse_phi
+from effnet.sizing.sized_training import run as run_training
 from effnet.training.folder import run_folder
 from effnet.training.results import TrainResult
 from effnet.training.run import resume
-from effnet.training.run import run as run_training
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class TrainForm:
     """Train a network on a data set: a recipe, with any of its values overridden by flags.
 
     A folder holds `train/` with `val/` or `test/`, or one folder of images per class. The defaults below are
-    those of the recipe that fits DATA.
+    those of the recipe that fits DATA. Limits, if there are any, choose phi: the largest network within,
+    for one image at a time. The time that this takes counts for --max-minutes too.
     """
 
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
@@ -40,6 +43,7 @@ class TrainForm:
     """Replace a run in the folder."""
     json: bool = False
     """Print one JSON object instead of progress and tables."""
+    limits: Annotated[LimitFlags, tyro.conf.arg(name="")] = field(default_factory=LimitFlags)
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
@@ -49,10 +53,13 @@ def run(args: Sequence[str]) -> None:
         resume_run(args)
         return
     form, dataset, recipe = with_recipe(TrainForm, "train", args)
+    limits = form.limits.checked
+    if any(arg.partition("=")[0] == "--phi" for arg in args):
+        refuse_phi(limits)
     folder = run_folder(dataset, form.out, form.overwrite)
     with TerminalReporter(quiet=form.json) as reporter:
         reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {folder}")
-        result = run_training(dataset, form.config, folder, reporter)
+        result = run_training(dataset, form.config, folder, reporter, limits)
     show_result(result, form.json)
 
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from effnet.device import addresses_left
+
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
@@ -35,11 +37,12 @@ def free_memory(device: torch.device) -> int:
 
 
 def free_on_machine(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
-    """Return the bytes that programs can still have, caches of files counted as free.
+    """Return the bytes that this process can still have, caches of files counted as free.
 
     Where the system does not say, as on macOS, all of its memory is taken for free.
     """
-    return min([_available(proc), *_free_in_cgroups(proc, cgroups)])
+    left = addresses_left()
+    return min([_available(proc), *_free_in_cgroups(proc, cgroups), *([] if left is None else [left])])
 
 
 def _available(proc: Path) -> int:

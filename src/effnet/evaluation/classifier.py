@@ -20,7 +20,7 @@ from effnet.data.storage import open_pixels
 from effnet.data.stream import released
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
-from effnet.evaluation.metrics import Evaluation, predict_logits, summarise
+from effnet.evaluation.metrics import Evaluation, predict_logits, predict_probs, summarise
 from effnet.imaging.decode import EXTENSIONS, decode
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
@@ -94,8 +94,7 @@ class Classifier:
 
     def _predict_batch(self, inputs: list[tuple[str, Tensor]], top: int) -> list[Prediction]:
         images = torch.stack([image for _, image in inputs])
-        with torch.inference_mode():
-            probs = self.network(images.to(self.device)).float().softmax(1).cpu()
+        probs = predict_probs(self.network, images, self.device)
         return [
             Prediction(name, self._top_classes(row, top))
             for (name, _), row in zip(inputs, probs, strict=True)

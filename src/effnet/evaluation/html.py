@@ -14,7 +14,7 @@ from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
 from effnet.evaluation.mistakes import Mistake, confident_mistakes, frequent_confusions, weak_classes
-from effnet.evaluation.page import Picture, machine, picture, write_page
+from effnet.evaluation.page import Picture, flatten, machine, picture, write_page
 from effnet.evaluation.record import read_record
 from effnet.files import write_bytes
 from effnet.spec.cost import cost
@@ -139,14 +139,3 @@ def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Trained on", f"{training['data']} ({counts} images)"),
         ("Trained with", machine(training["environment"])),
     ]
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return a nested configuration as (dotted key, value), as the flags of `effnet train` have it."""
-    rows: list[tuple[str, str]] = []
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            rows += flatten(value, f"{prefix}{key}.")
-        else:
-            rows.append((f"{prefix}{key}", "–" if value is None else str(value)))
-    return rows

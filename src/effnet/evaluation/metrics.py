@@ -120,6 +120,16 @@ def predict_logits(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]])
     return torch.cat([logits for logits, _ in pairs]).cpu(), torch.cat([labels for _, labels in pairs]).cpu()
 
 
+@torch.inference_mode()
+def predict_probs(network: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+    """Map `images (N, C, H, W)`, normalised, on the CPU, to `probs (N, K)` float32 on the CPU.
+
+    The network is in evaluation mode, on the device. This is how single images are classified.
+    """
+    probs: Tensor = network(images.to(device)).float().softmax(1).cpu()
+    return probs
+
+
 def top1_and_loss(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """Accuracy from 0 to 1 and mean cross-entropy of `logits (N, K)` against `labels (N,)`."""
     top1 = (logits.argmax(1) == labels).double().mean().item()

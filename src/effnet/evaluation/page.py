@@ -74,3 +74,14 @@ def machine(place: Mapping[str, Any]) -> str:
     device = place["accelerator"] or f"{place['device']} with {count} thread{'' if count == 1 else 's'}"
     versions = f"effnet {place['effnet']}, torch {place['torch']}, Python {place['python']}"
     return f"{device}, {place['platform']}; {versions}"
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested values as (dotted key, text), as the flags of `effnet train` have them."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            rows += flatten(value, f"{prefix}{key}.")
+        else:
+            rows.append((f"{prefix}{key}", "–" if value is None else str(value)))
+    return rows

@@ -39,19 +39,21 @@ class Conv2d(nn.Conv2d):
         return depthwise and self.kernel_size in ((3, 3), (5, 5)) and self.bias is None
 
 
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return what TensorFlow's "SAME" adds before and behind `size` pixels: an odd pixel goes behind."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
 class SamePadConv2d(Conv2d):
     """Convolution padded as TensorFlow's "SAME" does: at stride 2 the odd pixel goes right and below."""
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolve `(N, C, H, W)` into `(N, K, ceil(H / stride), ceil(W / stride))`."""
-        top, bottom = self._pad(images.shape[-2])
-        left, right = self._pad(images.shape[-1])
-        return super().forward(F.pad(images, (left, right, top, bottom)))
-
-    def _pad(self, size: int) -> tuple[int, int]:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-        return total // 2, total - total // 2
+        top, bottom = same_padding(images.shape[-2], kernel, stride)
+        left, right = same_padding(images.shape[-1], kernel, stride)
+        return super().forward(F.pad(images, (left, right, top, bottom)))
 
 
 def conv2d(spec: NetSpec, channels: tuple[int, int], kernel: tuple[int, int], groups: int) -> nn.Conv2d:
@@ -145,8 +147,8 @@ def gates(spec: NetSpec, stage: Stage, in_channels: int, channels: int) -> nn.Mo
     return SqueezeExcite(spec, channels, squeeze_channels(in_channels, stage.se_ratio))
 
 
-class Bottleneck(nn.Module):
-    """What all blocks share: the branch is added to the input where their shapes are the same."""
+class InvertedBottleneck(nn.Module):
+    """What MBConv and its fused kind share: the branch is added to the input where shapes are the same."""
 
     def __init__(self, stage: Stage, in_channels: int, *, stride: int, drop_path: float) -> None:
         super().__init__()
@@ -163,7 +165,7 @@ class Bottleneck(nn.Module):
         return x + self.drop_path(y) if self.residual else y
 
 
-class MBConv(Bottleneck):
+class MBConv(InvertedBottleneck):
     """Mobile inverted bottleneck (Sandler et al. 2018) with squeeze-and-excitation: paper Table 1."""
 
     def __init__(
@@ -183,7 +185,7 @@ class MBConv(Bottleneck):
         return y
 
 
-class FusedMBConv(Bottleneck):
+class FusedMBConv(InvertedBottleneck):
     """Inverted bottleneck with one dense convolution for expansion and depthwise (Tan & Le 2021, Figure 2).
 
     More multiply-adds, and faster in early stages: dense convolutions run near the ceiling, depthwise
@@ -206,6 +208,3 @@ class FusedMBConv(Bottleneck):
         """Expand by a dense convolution, gate, project."""
         y: Tensor = self.project(self.se(self.fused(x)))
         return y
-
-
-BLOCKS: dict[str, type[MBConv] | type[FusedMBConv]] = {"mbconv": MBConv, "fused-mbconv": FusedMBConv}

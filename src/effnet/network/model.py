@@ -10,11 +10,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from effnet.network.blocks import BLOCKS, ConvNorm
+from effnet.network.baselines import ResNetBlock, Separable, stem_pool
+from effnet.network.blocks import ConvNorm, FusedMBConv, MBConv
 from effnet.spec.families import get_spec
 from effnet.spec.netspec import NetSpec
 
 IMAGENET_CLASSES = 1000
+
+BLOCKS: dict[str, type[MBConv | FusedMBConv | Separable | ResNetBlock]] = {
+    "mbconv": MBConv,
+    "fused-mbconv": FusedMBConv,
+    "separable": Separable,
+    "basic": ResNetBlock,
+    "bottleneck": ResNetBlock,
+}
 
 
 class ConvNet(nn.Module):
@@ -33,19 +42,21 @@ class ConvNet(nn.Module):
         self.spec = spec
         self.num_classes = num_classes
         self.checkpoint_stages = checkpoint_stages
-        stem, head = spec.stem, spec.head
+        stem, features = spec.stem, spec.feature_channels
         self.stem = ConvNorm(
             spec, (spec.in_channels, stem.out_channels), kernel=(stem.kernel_size, stem.stride)
         )
+        self.pool = stem_pool(spec)
         self.stages = nn.ModuleList(_build_stages(spec))
-        self.head = ConvNorm(spec, (spec.stages[-1].out_channels, head.out_channels))
+        channels = (spec.stages[-1].out_channels, features)
+        self.head = nn.Identity() if spec.head is None else ConvNorm(spec, channels)
         self.dropout = nn.Dropout(spec.dropout)
-        self.classifier = nn.Linear(head.out_channels, num_classes)
+        self.classifier = nn.Linear(features, num_classes)
         self.apply(initialize)
 
     def features(self, images: Tensor) -> Tensor:
-        """Map `images (N, C, H, W)` to the last feature maps `(N, head channels, h, w)`."""
-        x: Tensor = self.stem(images)
+        """Map `images (N, C, H, W)` to the last feature maps `(N, feature_channels, h, w)`."""
+        x: Tensor = self.pool(self.stem(images))
         recompute = self.checkpoint_stages and self.training and torch.is_grad_enabled()
         for stage in self.stages:
             x = _checkpointed(stage, x) if recompute else stage(x)
@@ -54,7 +65,7 @@ class ConvNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map `images (N, C, H, W)`, normalised, to `logits (N, num_classes)`."""
-        pooled = self.features(images).mean((2, 3))  # (N, head channels)
+        pooled = self.features(images).mean((2, 3))  # (N, feature_channels)
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits
 
@@ -103,6 +114,8 @@ def initialize(module: nn.Module) -> None:
     """Draw weights as the official code does: convolutions He-normal by fan-out, classifier uniform.
 
     A depthwise convolution's fan-out is its kernel's area: each input channel feeds one output channel.
+    The baselines start by the same rule: timm does so for MobileNets; torchvision has the same for dense
+    convolutions, ReLU's gain being that 2, and its ResNets' classifier within 1/sqrt(features).
     The official bound of the classifier, 1/sqrt(classes), was made for 1000 classes. With 2 it would be 0.7,
     and training would start at a loss of 8 instead of 0.7; so it never exceeds its value for 1000.
     """

@@ -50,11 +50,3 @@ def trial_seconds(plan: Plan, reporter: Reporter, seconds: float = MEASURE_SECON
     judged = len(trainer.val.pixels) * (1 if trainer.average is None else 2)
     whole = read + config.epochs * (trainer.train.num_steps * step + judged * image)
     return whole if config.max_minutes is None else min(whole, 60 * config.max_minutes)
-
-
-def in_words(seconds: float) -> str:
-    """Say a duration for people."""
-    for unit, size in (("days", 86_400.0), ("hours", 3_600.0), ("minutes", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
-    return f"{max(1.0, seconds):.0f} seconds"

@@ -7,11 +7,11 @@ from typing import Any
 from effnet import config as configuration
 from effnet.data.datasets import open_dataset
 from effnet.errors import UsageError
+from effnet.sizing.optuna_study import open_queue
 from effnet.sizing.plan import Plan, SearchConfig, adapted, prepare, search_config
 from effnet.sizing.progress import SearchReporter, SilentSearch
 from effnet.sizing.ranking import rank
 from effnet.sizing.results import SearchResult, finished, write_results
-from effnet.sizing.study import open_queue
 from effnet.sizing.worker import Worker
 from effnet.training.interrupt import Interrupts
 from effnet.training.setup import default_recipe

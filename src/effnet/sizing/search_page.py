@@ -4,8 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from effnet import config as configuration
-from effnet.evaluation.html import flatten
-from effnet.evaluation.page import Picture, machine, picture, write_page
+from effnet.evaluation.page import Picture, flatten, machine, picture, write_page
 from effnet.sizing.plan import Plan
 from effnet.sizing.ranking import Ranking, interval, signed
 from effnet.sizing.search_pictures import draw_cost, draw_learning, draw_surface

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import erfc, sqrt
 
 import numpy as np
 
@@ -25,6 +25,19 @@ class Comparison:
     p_value: float
     """Of the paired t-test over seeds, two-sided; 1 where there is no difference at all."""
     num_seeds: int
+
+    @property
+    def image_p_value(self) -> float:
+        """Of the difference being due to the choice of images, two-sided; normal approximation."""
+        error = (self.image_interval[1] - self.image_interval[0]) / 2 / 1.96
+        if error == 0.0:
+            return 0.0 if self.difference else 1.0
+        return erfc(abs(self.difference) / error / sqrt(2.0))
+
+    @property
+    def claim_p_value(self) -> float:
+        """The larger of the two p-values: a claim must hold for other seeds and for other images."""
+        return max(self.p_value, self.image_p_value)
 
     @property
     def is_significant(self) -> bool:
@@ -95,3 +108,15 @@ def over_images(
     half = 1.96 * float(by_image.std(ddof=1)) / sqrt(len(by_image)) if len(by_image) > 1 else float("inf")
     mean = float(by_image.mean())
     return mean - half, mean + half
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values of several comparisons, so that one false claim among all has at most their level.
+
+    Holm 1979: the smallest times their number, the next times one less, and none below the one before it.
+    """
+    corrected, highest = [1.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = min(1.0, max(highest, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 
 from effnet.errors import UsageError
 from effnet.spec.families import get_spec
@@ -13,7 +15,7 @@ class Layer:
     """One convolution or linear layer, with the batch normalisation behind it if there is one."""
 
     row: int
-    """Row of the stage table: 0 is the stem, then the stages, then the head, then the classifier."""
+    """Row of the stage table: 0 is the stem, then the stages, the head if there is one, the classifier."""
     in_channels: int
     out_channels: int
     kernel_size: int
@@ -68,35 +70,52 @@ def cost(network: str | NetSpec, num_classes: int = 1000, resolution: int | None
 
 
 def row_costs(spec: NetSpec, num_classes: int, resolution: int | None = None) -> tuple[Cost, ...]:
-    """Return the cost of each row of the stage table: stem, stages, head, classifier."""
-    costs = [Cost(0, 0, 0)] * (len(spec.stages) + 3)
+    """Return the cost of each row of the stage table: stem, stages, the head if there is one, classifier."""
+    costs = [Cost(0, 0, 0)] * (len(row_strides(spec)) + 1)
     for layer in layers(spec, num_classes, resolution):
         costs[layer.row] += layer.cost
     return tuple(costs)
 
 
+def row_strides(spec: NetSpec) -> tuple[int, ...]:
+    """Return the stride of each row of the stage table but the classifier's; the stem's counts its pool."""
+    head = () if spec.head is None else (1,)
+    return (spec.stem.total_stride, *(stage.stride for stage in spec.stages), *head)
+
+
 def row_sizes(spec: NetSpec, resolution: int | None = None) -> tuple[int, ...]:
     """Return the side of the output of each row of the stage table, in pixels."""
-    sizes = {layer.row: layer.out_size for layer in layers(spec, 1, resolution) if layer.batch_norm}
-    return (*sizes.values(), 1)
+    size = _side(spec, resolution)
+    return (*(-(-size // stride) for stride in accumulate(row_strides(spec), mul)), 1)
+
+
+def _side(spec: NetSpec, resolution: int | None, num_classes: int = 1) -> int:
+    """Return the side of the image in pixels.
+
+    Raises:
+        UsageError: there is no pixel, or no class.
+
+    """
+    size = spec.resolution if resolution is None else resolution
+    if size < 1 or num_classes < 1:
+        raise UsageError(f"resolution {size}, {num_classes} classes: both must be at least 1")
+    return size
 
 
 def layers(spec: NetSpec, num_classes: int, resolution: int | None = None) -> Iterator[Layer]:
     """Walk through the layers of a network in the order of computation."""
-    size = spec.resolution if resolution is None else resolution
-    if size < 1 or num_classes < 1:
-        raise UsageError(f"resolution {size}, {num_classes} classes: both must be at least 1")
-    size = -(-size // spec.stem.stride)
-    channels = spec.stem.out_channels
-    yield Layer(0, spec.in_channels, channels, spec.stem.kernel_size, 1, size, True)
+    stem, image = spec.stem, _side(spec, resolution, num_classes)
+    channels, size = stem.out_channels, -(-image // stem.total_stride)  # padding makes every stride round up
+    yield Layer(0, spec.in_channels, channels, stem.kernel_size, 1, -(-image // stem.stride), True)
     for row, stage in enumerate(spec.stages, start=1):
         for index in range(stage.repeats):
             stride = stage.stride if index == 0 else 1
             yield from BLOCKS[stage.block](row, stage, channels, (size, stride))
-            size = -(-size // stride)  # padding makes every stride round up
+            size = -(-size // stride)
             channels = stage.out_channels
-    yield Layer(len(spec.stages) + 1, channels, spec.head.out_channels, 1, 1, size, True)
-    yield Layer(len(spec.stages) + 2, spec.head.out_channels, num_classes, 1, 1, 1, False)
+    if spec.head is not None:
+        yield Layer(len(spec.stages) + 1, channels, spec.head.out_channels, 1, 1, size, True)
+    yield Layer(len(row_strides(spec)), spec.feature_channels, num_classes, 1, 1, 1, False)
 
 
 def _mbconv(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, int]) -> Iterator[Layer]:
@@ -131,7 +150,47 @@ def _gates(row: int, stage: Stage, in_channels: int, channels: int) -> Iterator[
         yield Layer(row, squeezed, channels, 1, 1, 1, False)
 
 
-BLOCKS = {"mbconv": _mbconv, "fused-mbconv": _fused_mbconv}
+def _separable(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, int]) -> Iterator[Layer]:
+    """Layers of a depthwise separable convolution: depthwise, pointwise."""
+    size, stride = size_stride
+    out_size = -(-size // stride)
+    yield Layer(row, in_channels, in_channels, stage.kernel_size, in_channels, out_size, True)
+    yield Layer(row, in_channels, stage.out_channels, 1, 1, out_size, True)
+
+
+def _basic(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, int]) -> Iterator[Layer]:
+    """Layers of ResNet's block of two convolutions, and of its shortcut."""
+    size, stride = size_stride
+    out_size, channels = -(-size // stride), stage.out_channels
+    yield Layer(row, in_channels, channels, stage.kernel_size, 1, out_size, True)
+    yield Layer(row, channels, channels, stage.kernel_size, 1, out_size, True)
+    yield from _projection(row, stage, in_channels, size_stride)
+
+
+def _bottleneck(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, int]) -> Iterator[Layer]:
+    """Layers of ResNet's block of three convolutions: reduce, convolve, expand; and of its shortcut."""
+    size, stride = size_stride
+    out_size, middle = -(-size // stride), stage.out_channels // stage.expand_ratio
+    yield Layer(row, in_channels, middle, 1, 1, size, True)
+    yield Layer(row, middle, middle, stage.kernel_size, 1, out_size, True)
+    yield Layer(row, middle, stage.out_channels, 1, 1, out_size, True)
+    yield from _projection(row, stage, in_channels, size_stride)
+
+
+def _projection(row: int, stage: Stage, in_channels: int, size_stride: tuple[int, int]) -> Iterator[Layer]:
+    """Layer of the shortcut past a ResNet block, where the block changes the shape."""
+    size, stride = size_stride
+    if stride != 1 or in_channels != stage.out_channels:
+        yield Layer(row, in_channels, stage.out_channels, 1, 1, -(-size // stride), True)
+
+
+BLOCKS = {
+    "mbconv": _mbconv,
+    "fused-mbconv": _fused_mbconv,
+    "separable": _separable,
+    "basic": _basic,
+    "bottleneck": _bottleneck,
+}
 
 
 def squeeze_channels(in_channels: int, se_ratio: float) -> int:

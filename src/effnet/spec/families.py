@@ -1,4 +1,4 @@
-"""The named networks: B0-B7 of the paper, the same for small images such as CIFAR's, and a quick one."""
+"""The named networks: B0-B7 of the paper, the same for small images, a quick one, and the baselines."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +8,7 @@ from pydantic.dataclasses import dataclass
 
 from effnet.errors import UsageError, unknown_name
 from effnet.spec import netspec
+from effnet.spec.baselines import BASELINES
 from effnet.spec.netspec import Head, NetSpec, Stage, Stem
 from effnet.spec.resize import Multipliers, resize, round_resolution
 
@@ -102,15 +103,14 @@ def official(base: NetSpec, row: OfficialRow) -> NetSpec:
 
 NETWORKS: dict[str, NetSpec] = {
     spec.name: spec for base in (B0, B0_CIFAR) for spec in (official(base, row) for row in OFFICIAL_TABLE)
-} | {QUICK_CIFAR.name: QUICK_CIFAR}
+} | {spec.name: spec for spec in (QUICK_CIFAR, *BASELINES)}
 
 
 def get_spec(network: str | NetSpec, **changes: Any) -> NetSpec:
     """Look up a network by name, or read the JSON file that `effnet scale --out` wrote.
 
     Args:
-        network: a name (`b0` … `b7`, `b0-cifar` … `b7-cifar`, `quick-cifar`), a path that ends in
-            `.json`, or a spec.
+        network: a name (of `NETWORKS`, which `effnet show` lists), a path that ends in `.json`, or a spec.
         changes: fields of `NetSpec` to replace, such as `in_channels=1`.
 
     Raises:
@@ -129,6 +129,14 @@ def _named(name: str) -> NetSpec:
     if name not in NETWORKS:
         raise unknown_network(name)
     return NETWORKS[name]
+
+
+def usual_classes(spec: NetSpec) -> int:
+    """Return the number of classes that costs are counted for where none is given.
+
+    1000 as on ImageNet; 10 as on CIFAR-10 for networks of small images.
+    """
+    return 10 if spec.total_stride < 16 else 1000
 
 
 def unknown_network(name: str) -> UsageError:

@@ -1,16 +1,17 @@
 """A network as a value: frozen, printable, comparable, hashable, and storable as JSON."""
 
 import json
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
 from effnet.errors import UsageError, bad_value, key_of
 from effnet.files import write_text
 
-BlockKind = Literal["mbconv", "fused-mbconv"]
+BlockKind = Literal["mbconv", "fused-mbconv", "separable", "basic", "bottleneck"]
 Activation = Literal["silu", "relu", "relu6", "hardswish", "gelu"]
 Padding = Literal["symmetric", "same"]
 
@@ -22,16 +23,25 @@ KernelSize = Literal[1, 3, 5, 7, 9, 11]
 Stride = Annotated[int, Field(ge=1, le=4)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
+POOL_SIZE, POOL_STRIDE = 3, 2
+
 _STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Stem:
-    """The first convolution: dense, followed by batch normalisation and the activation."""
+    """The first convolution: dense, followed by batch normalisation, the activation and perhaps a pool."""
 
     kernel_size: KernelSize = 3
     stride: Stride = 2
     out_channels: Channels = 32
+    pool: bool = False
+    """Whether a max pool of 3×3 at stride 2 follows, as in ResNet."""
+
+    @property
+    def total_stride(self) -> int:
+        """Pixels of the image per cell behind the convolution and the pool, along one side."""
+        return self.stride * POOL_STRIDE if self.pool else self.stride
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -40,12 +50,37 @@ class Stage:
 
     block: BlockKind
     expand_ratio: Repeats
+    """mbconv: inner channels over the block's input; bottleneck: its output over the inner channels."""
     kernel_size: KernelSize
     stride: Stride
     out_channels: Channels
     repeats: Repeats
-    se_ratio: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
+    se_ratio: Annotated[float, Field(ge=0.0, le=1.0, validate_default=True)] = 0.25
     """Squeeze-and-excitation width as a share of the block's *input* channels; 0 leaves it out."""
+
+    @field_validator("expand_ratio")
+    @classmethod
+    def _has_expansion(cls, ratio: int, info: ValidationInfo) -> int:
+        block = info.data.get("block")
+        if ratio != 1 and block in ("separable", "basic"):
+            raise ValueError(f"block {block!r} does not expand; write 1")
+        return ratio
+
+    @field_validator("out_channels")
+    @classmethod
+    def _divides(cls, channels: int, info: ValidationInfo) -> int:
+        ratio = info.data.get("expand_ratio", 1)
+        if info.data.get("block") == "bottleneck" and channels % ratio:
+            raise ValueError(f"must be a multiple of expand_ratio, {ratio}, in a bottleneck")
+        return channels
+
+    @field_validator("se_ratio")
+    @classmethod
+    def _has_gates(cls, ratio: float, info: ValidationInfo) -> float:
+        block = info.data.get("block")
+        if ratio and block in ("separable", "basic", "bottleneck"):
+            raise ValueError(f"block {block!r} has no squeeze-and-excitation; write 0")
+        return ratio
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -66,7 +101,8 @@ class NetSpec:
     name: Annotated[str, Field(min_length=1)]
     stem: Stem
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
-    head: Head
+    head: Head | None
+    """None where the classifier sees the features of the last stage, as in MobileNetV1 and ResNet."""
     resolution: Resolution
     dropout: Rate = 0.2
     drop_path: Rate = 0.2
@@ -79,24 +115,23 @@ class NetSpec:
 
     @property
     def num_blocks(self) -> int:
-        """Number of residual blocks over all stages."""
+        """Number of blocks over all stages."""
         return sum(stage.repeats for stage in self.stages)
 
     @property
     def total_stride(self) -> int:
         """Pixels of the image per cell of the last feature map, along one side."""
-        stride = self.stem.stride
-        for stage in self.stages:
-            stride *= stage.stride
-        return stride
+        return self.stem.total_stride * prod(stage.stride for stage in self.stages)
 
     @property
     def feature_size(self) -> int:
         """Side of the last feature map at the training resolution."""
-        size = -(-self.resolution // self.stem.stride)
-        for stage in self.stages:
-            size = -(-size // stage.stride)
-        return size
+        return -(-self.resolution // self.total_stride)  # padding makes every stride round up
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels of the last feature map: of the head, or of the last stage where there is none."""
+        return self.stages[-1].out_channels if self.head is None else self.head.out_channels
 
 
 _ADAPTER = TypeAdapter(NetSpec)

@@ -32,11 +32,12 @@ class Multipliers:
 
 def resize(spec: NetSpec, by: Multipliers) -> NetSpec:
     """Multiply depth, width and resolution, with the rounding rules below; regularisation is left alone."""
+    head = None if spec.head is None else Head(round_channels(spec.head.out_channels * by.width))
     return replace(
         spec,
         stem=replace(spec.stem, out_channels=round_channels(spec.stem.out_channels * by.width)),
         stages=tuple(_resize_stages(spec.stages, by)),
-        head=Head(round_channels(spec.head.out_channels * by.width)),
+        head=head,
         resolution=round_resolution(spec.resolution * by.resolution),
     )
 
@@ -45,9 +46,15 @@ def _resize_stages(stages: tuple[Stage, ...], by: Multipliers) -> Iterable[Stage
     for stage in stages:
         yield replace(
             stage,
-            out_channels=round_channels(stage.out_channels * by.width),
+            out_channels=_resize_channels(stage, by.width),
             repeats=round_repeats(stage.repeats * by.depth),
         )
+
+
+def _resize_channels(stage: Stage, width: float) -> int:
+    """Round the output of a block; of a bottleneck its inner channels, which the output is a multiple of."""
+    multiple = stage.expand_ratio if stage.block == "bottleneck" else 1
+    return multiple * round_channels(stage.out_channels / multiple * width)
 
 
 def round_channels(exact: float) -> int:

@@ -70,6 +70,7 @@ def loop(trainer: Trainer, job: Job) -> None:
         "source": parts.dataset.source,
         "fingerprint": parts.dataset.fingerprint(),
         "spec": netspec.to_dict(parts.spec),
+        "sizing": dict(parts.sizing),
     }
     log = MetricsLog(job.folder, trainer.records)
 

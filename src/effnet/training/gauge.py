@@ -1,6 +1,5 @@
 """Gauges: how much memory of a device is free, is in use, and was in use at most."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,8 @@ from pathlib import Path
 import torch
 
 from effnet.data.memory import free_on_machine
-from effnet.device import trim
+from effnet.device import status, trim
 
-STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
@@ -73,23 +71,7 @@ def _cpu_gauge() -> Gauge:
     return Gauge(free_on_cpu, lambda: status("VmRSS"), lambda: status("VmHWM"), reset)
 
 
-def status(key: str) -> int:
-    """Return an entry of /proc/self/status in bytes; the file counts in kB."""
-    found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
-        raise KeyError(f"{STATUS} has no {key}")
-    return int(found[1]) * 1024
-
-
 def free_on_cpu() -> int:
     """Return what this process can still take: the least that machine, container and ulimit leave."""
     trim()
-    return min([free_on_machine(), *left_by_ulimit()])
-
-
-def left_by_ulimit() -> list[int]:
-    """Return what `ulimit -v` leaves, if it is set."""
-    import resource  # not on Windows
-
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return [] if limit == resource.RLIM_INFINITY else [max(0, limit - status("VmSize"))]
+    return free_on_machine()

@@ -1,6 +1,8 @@
 """The values that a training is made of, and a trainer built from them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -33,6 +35,8 @@ class Parts:
     preprocess: Preprocess
     splits: Splits
     device: torch.device
+    sizing: Mapping[str, Any] = field(default_factory=dict)
+    """How the network was chosen, for the training record; empty if it was given."""
 
 
 def assemble(dataset: DataSet, config: TrainConfig, spec: NetSpec | None = None) -> Parts:

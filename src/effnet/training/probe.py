@@ -17,7 +17,13 @@ SETTLING_STEPS = 2  # after the first one the allocator keeps holes
 
 ERRORS = (RuntimeError, MemoryError)
 """What is raised when memory runs out, and not only then: see `is_shortage`."""
-SHORTAGES = ("can't allocate memory", "out of memory", "bad_alloc", "could not create a memory")
+SHORTAGES = (
+    "can't allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "could not create a memory",
+    "could not create a primitive",  # oneDNN finds no room for the code that it writes
+)
 
 
 def is_shortage(error: BaseException | None) -> bool:

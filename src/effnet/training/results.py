@@ -9,16 +9,14 @@ from effnet import config as configuration
 from effnet import modelfile
 from effnet.config import TrainConfig
 from effnet.data.datasets import DataSet
-from effnet.data.splits import Splits
-from effnet.device import environment, pick_device
+from effnet.device import environment
 from effnet.evaluation import report
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
-from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
-from effnet.spec.netspec import NetSpec
 from effnet.training.folder import MODEL_FILE
 from effnet.training.loop import Best
+from effnet.training.parts import Parts
 from effnet.training.reporter import EpochRecord
 
 
@@ -50,18 +48,18 @@ class TrainResult:
         }
 
 
-def describe(
-    dataset: DataSet, config: TrainConfig, built: tuple[NetSpec, Preprocess], splits: Splits
-) -> ModelHeader:
-    """Build the header of the model file, without results."""
-    spec, preprocess = built
+def describe(parts: Parts, config: TrainConfig) -> ModelHeader:
+    """Build the header of the model file, without results; the configuration is that of the end."""
+    dataset, splits = parts.dataset, parts.splits
     training = {
         "data": dataset.name,
         "num_images": {"train": len(splits.train), "val": len(splits.val)},
         "config": configuration.to_dict(config),
-        "environment": environment(pick_device(config.device)),
+        "environment": environment(parts.device),
     }
-    return ModelHeader(spec, preprocess, dataset.class_names, training, split=splits.drawn)
+    if parts.sizing:
+        training["sizing"] = dict(parts.sizing)
+    return ModelHeader(parts.spec, parts.preprocess, dataset.class_names, training, split=splits.drawn)
 
 
 def save_model(path: Path, header: ModelHeader, best: Best) -> None:

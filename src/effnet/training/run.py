@@ -1,8 +1,8 @@
 """One training, from a data set's name to a model file: what `effnet train` does."""
 
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 from effnet import config as configuration
 from effnet.config import TrainConfig
@@ -15,46 +15,12 @@ from effnet.network.model import ConvNet
 from effnet.spec import netspec
 from effnet.training import state as states
 from effnet.training.fitting import Job, fit
-from effnet.training.folder import MODEL_FILE, locked, run_folder
+from effnet.training.folder import MODEL_FILE, locked
 from effnet.training.loop import Trainer
-from effnet.training.parts import assemble
+from effnet.training.parts import Parts, assemble
 from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult, describe, save_model, write_results
-from effnet.training.setup import default_recipe
 from effnet.training.state import State
-
-
-def train(
-    data: str | Path,
-    /,  # so that `data` among the settings is the recipe's part of that name
-    *,
-    out: str | Path | None = None,
-    recipe: str | None = None,
-    overwrite: bool = False,
-    reporter: Reporter | None = None,
-    **settings: Any,
-) -> TrainResult:
-    """Train a network on a data set and write a model file.
-
-    Args:
-        data: a name (`digits`, `cifar10`, `cifar100`) or a folder of images.
-        out: folder for the results; `runs/<name of the data>` when not given.
-        recipe: name or `.toml` path of the recipe to start from; chosen by the data when not given.
-        overwrite: replace a run in `out`.
-        reporter: told of the progress; without one nothing is printed.
-        settings: fields of the recipe, nested ones as dicts: `epochs=5, data={"storage": "stream"}`.
-
-    Raises:
-        UsageError: unknown name or key, bad value, or `out` already holds a run.
-        DataError: the data cannot be used; names the folder or the images.
-        InterruptedTrainingError: stopped by a signal; `resume` goes on exactly there.
-
-    """
-    listener = reporter or Silent()
-    dataset = open_dataset(data, on_download=listener.downloading)
-    chosen = configuration.load_recipe(recipe or default_recipe(dataset))
-    config = configuration.override(chosen, settings)
-    return run(dataset, config, run_folder(dataset, out, overwrite), listener)
 
 
 def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResult:
@@ -85,8 +51,18 @@ def run(
     dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, state: State | None = None
 ) -> TrainResult:
     """Train with a finished configuration, from the start or from a state."""
-    started = perf_counter() - (0.0 if state is None else state.info["seconds"])
-    parts = assemble(dataset, config, None if state is None else netspec.from_dict(state.info["spec"]))
+    started = perf_counter()
+    if state is None:
+        return run_parts(assemble(dataset, config), folder, reporter, started)
+    parts = assemble(dataset, config, netspec.from_dict(state.info["spec"]))
+    parts = replace(parts, sizing=state.info.get("sizing", {}))
+    return run_parts(parts, folder, reporter, started - state.info["seconds"], state)
+
+
+def run_parts(
+    parts: Parts, folder: Path, reporter: Reporter, started: float, state: State | None = None
+) -> TrainResult:
+    """Train what was put together, from the start or from a state; `started` is as in `Job`."""
     num_test = len(parts.splits.test or parts.splits.val)
     job = Job(parts, folder, reporter, started, num_test)
     with locked(folder), kept_memory(parts.device):
@@ -102,7 +78,7 @@ def finish(trainer: Trainer, job: Job) -> TrainResult:
     """Save the best weights, then read the test part for the first and only time."""
     best, parts, reporter = trainer.best, job.parts, job.reporter
     assert best is not None  # a finished training has at least one epoch
-    header = describe(parts.dataset, trainer.config, (parts.spec, parts.preprocess), parts.splits)
+    header = describe(parts, trainer.config)
     save_model(job.folder / MODEL_FILE, header, best)  # whatever becomes of the test part, weights are safe
     network = ConvNet(parts.spec, len(parts.dataset.class_names))
     network.load_state_dict(best.weights)

@@ -1,6 +1,7 @@
 """From a configuration and a data set to the values a training needs: recipe, spec, preprocessing."""
 
 from math import ceil
+from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
@@ -66,9 +67,14 @@ def piece_size(config: TrainConfig) -> int:
 def build_spec(config: TrainConfig) -> NetSpec:
     """Build the network's spec: look up, scale by φ, then replace what the configuration sets."""
     scaled = scale(get_spec(config.model), config.phi, config.coefficients)
+    return get_spec(scaled, **spec_changes(config))
+
+
+def spec_changes(config: TrainConfig) -> dict[str, Any]:
+    """Return the fields of the network that the configuration sets, whatever φ is."""
     optional = ("resolution", "dropout", "drop_path", "bn_momentum")
     changes = {name: value for name in optional if (value := getattr(config, name)) is not None}
-    return get_spec(scaled, in_channels=config.input.channels, **changes)
+    return {"in_channels": config.input.channels, **changes}
 
 
 def build_preprocess(config: TrainConfig, spec: NetSpec) -> Preprocess:
