@@ -74,8 +74,8 @@ def _open(url: str, heartbeat: int, tries: int) -> RDBStorage:
 def turn_of(url: str) -> AbstractContextManager[object]:
     """Return what lets one worker at a time change a study; it may be entered again and again.
 
-    A database server sees to that itself. SQLite does not lock what it has read, so that two workers would now
-    and then begin the same trial: seen with four of them, in every second search.
+    A database server sees to that itself. SQLite does not lock what it has read, so that two workers would
+    now and then begin the same trial: seen with four of them, in every second search.
     """
     address = make_url(url)
     is_file = address.get_backend_name() == "sqlite" and address.database not in (None, "", ":memory:")
