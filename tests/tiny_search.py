@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from effnet.sizing.candidates import Space
-from effnet.sizing.progress import Progress, SilentSearch
+from effnet.sizing.search.candidates import Space
+from effnet.sizing.search.progress import Progress, SilentSearch
 from effnet.spec import netspec
 from effnet.spec.netspec import Head, NetSpec, Stage, Stem
 

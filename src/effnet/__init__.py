@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
     from effnet.network.model import create_model as create_model
-    from effnet.sizing.budget import budget as budget
-    from effnet.sizing.search import search as search
-    from effnet.sizing.sized_training import train as train
-    from effnet.sizing.study import study as study
+    from effnet.sizing.budget.run import budget as budget
+    from effnet.sizing.budget.sized_training import train as train
+    from effnet.sizing.search.run import search as search
+    from effnet.sizing.study.run import study as study
     from effnet.spec.cost import cost as cost
     from effnet.spec.families import get_spec as get_spec
     from effnet.spec.netspec import NetSpec as NetSpec
@@ -31,13 +31,13 @@ _PUBLIC = {
     "cost": "effnet.spec.cost",
     "scale": "effnet.spec.scale",
     "create_model": "effnet.network.model",
-    "budget": "effnet.sizing.budget",
-    "train": "effnet.sizing.sized_training",
+    "budget": "effnet.sizing.budget.run",
+    "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
-    "search": "effnet.sizing.search",
+    "search": "effnet.sizing.search.run",
     "write_report": "effnet.evaluation.html",
-    "study": "effnet.sizing.study",
+    "study": "effnet.sizing.study.run",
 }
 
 __all__ = [

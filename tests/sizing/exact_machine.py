@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from effnet.sizing.latency import Conditions, Run, Timer
+from effnet.sizing.budget.latency import Conditions, Run, Timer
 from effnet.spec.cost import cost
 from effnet.spec.netspec import NetSpec
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from effnet.errors import UsageError
-from effnet.sizing.arms import BASE, SINGLE, Network, line, networks
-from effnet.sizing.design import ARM_NAMES, build
+from effnet.sizing.study.arms import BASE, SINGLE, Network, line, networks
+from effnet.sizing.study.design import ARM_NAMES, build
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR, QUICK_CIFAR
 from effnet.spec.netspec import Head, NetSpec

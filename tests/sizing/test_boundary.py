@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effnet.sizing.boundary import last_within
+from effnet.sizing.budget.boundary import last_within
 
 values = st.lists(st.floats(min_value=0.1, max_value=1e6), min_size=1, max_size=200).map(sorted)
 

@@ -11,11 +11,11 @@ from exact_machine import CONDITIONS
 import effnet
 from effnet.config import TrainConfig
 from effnet.errors import EffnetError, UsageError
-from effnet.sizing.budget import Terms, ask, read_terms
-from effnet.sizing.latency import Conditions
-from effnet.sizing.limits import Limits, read_limits
-from effnet.sizing.memory import can_measure, peak_bytes
-from effnet.sizing.question import Question, answer, check, family, highest
+from effnet.sizing.budget.latency import Conditions
+from effnet.sizing.budget.limits import Limits, read_limits
+from effnet.sizing.budget.memory import can_measure, peak_bytes
+from effnet.sizing.budget.question import Question, answer, check, family, highest
+from effnet.sizing.budget.run import Terms, ask, read_terms
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR
 from effnet.spec.netspec import NetSpec

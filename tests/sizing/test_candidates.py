@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effnet.errors import UsageError
-from effnet.sizing.candidates import (
+from effnet.sizing.search.candidates import (
     Candidate,
     candidates,
     distinct,

@@ -10,7 +10,7 @@ import torch
 from exact_machine import CONDITIONS, Machine, exact_seconds
 
 from effnet.errors import UsageError
-from effnet.sizing.latency import (
+from effnet.sizing.budget.latency import (
     MAX_READY,
     Conditions,
     Latency,

@@ -7,10 +7,10 @@ import pytest
 import torch
 from exact_machine import CONDITIONS
 
-from effnet.sizing.calibration import calibrated, key_of, run_all
-from effnet.sizing.latency import Conditions
-from effnet.sizing.latency_model import NUM_CLASSES, LatencyModel
-from effnet.sizing.slices import slices
+from effnet.sizing.budget.calibration import calibrated, key_of, run_all
+from effnet.sizing.budget.latency import Conditions
+from effnet.sizing.budget.latency_model import NUM_CLASSES, LatencyModel
+from effnet.sizing.budget.slices import slices
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
 

@@ -9,9 +9,9 @@ from exact_machine import CONDITIONS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effnet.sizing.calibration import profile
-from effnet.sizing.latency_model import CALIBRATION, NUM_CLASSES, Profile, by_macs, fit, learn
-from effnet.sizing.slices import slices
+from effnet.sizing.budget.calibration import profile
+from effnet.sizing.budget.latency_model import CALIBRATION, NUM_CLASSES, Profile, by_macs, fit, learn
+from effnet.sizing.budget.slices import slices
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS, QUICK_CIFAR
 from effnet.spec.netspec import NetSpec

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from effnet.errors import EffnetError
-from effnet.sizing.arms import BASE
-from effnet.sizing.law import Law, Point, fit, share_wrong
+from effnet.sizing.study.arms import BASE
+from effnet.sizing.study.law import Law, Point, fit, share_wrong
 
 SLOPES = {"depth": 0.15, "width": 0.25, "compound": 0.35}
 MACS = 1e6

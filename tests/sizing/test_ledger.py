@@ -2,7 +2,7 @@
 
 import pytest
 
-from effnet.sizing.ledger import ERROR, MAX_DEATHS, REASON, Agenda, Entry, Job, Ledger, State
+from effnet.sizing.search.ledger import ERROR, MAX_DEATHS, REASON, Agenda, Entry, Job, Ledger, State
 
 JOB, OTHER = Job("1 1.4 1", 0), Job("2 1 1", 0)
 LATER = Job(JOB.candidate, 1)

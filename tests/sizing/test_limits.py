@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effnet.errors import UsageError
-from effnet.sizing.limits import KINDS, LATENCY, Limits, at_least_one, read_limits, read_number
+from effnet.sizing.budget.limits import KINDS, LATENCY, Limits, at_least_one, read_limits, read_number
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import optuna
 import pytest
 
 from effnet.errors import EffnetError, UsageError
-from effnet.sizing.ledger import REASON, WORKER, Agenda, Job, Ledger
-from effnet.sizing.queue import Queue, Ticket
-from effnet.sizing.storage import deliberately, open_storage, readable, sqlite_url
+from effnet.sizing.search.ledger import REASON, WORKER, Agenda, Job, Ledger
+from effnet.sizing.search.queue import Queue, Ticket
+from effnet.sizing.search.storage import deliberately, open_storage, readable, sqlite_url
 
 AGENDA = Agenda(
     tuple(Job(name, seed) for seed in (0, 1) for name in ("1 1.4 1", "2 1 1")), first_seed=0, is_gated=False

@@ -10,11 +10,11 @@ import pytest
 from effnet import config as configuration
 from effnet.config import TrainConfig
 from effnet.data.datasets import open_digits
-from effnet.sizing.candidates import candidates
-from effnet.sizing.ledger import ERROR, Entry, Job, Ledger
 from effnet.sizing.outcomes import MAX_POINTS, from_attrs, to_attrs
-from effnet.sizing.plan import Plan, SearchConfig, differences, search_config
-from effnet.sizing.ranking import EPOCHS, Ranking, rank
+from effnet.sizing.search.candidates import candidates
+from effnet.sizing.search.ledger import ERROR, Entry, Job, Ledger
+from effnet.sizing.search.plan import Plan, SearchConfig, differences, search_config
+from effnet.sizing.search.ranking import EPOCHS, Ranking, rank
 from effnet.sizing.trial import Outcome
 from tiny_search import BASE, SETTINGS, space
 

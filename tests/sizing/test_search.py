@@ -17,11 +17,11 @@ import pytest
 import effnet
 from effnet.cli.main import main
 from effnet.errors import EffnetError, UsageError
-from effnet.sizing.candidates import Candidate
-from effnet.sizing.optuna_study import open_queue
-from effnet.sizing.results import SearchResult
+from effnet.sizing.search.candidates import Candidate
+from effnet.sizing.search.optuna_study import open_queue
+from effnet.sizing.search.results import SearchResult
+from effnet.sizing.search.worker import InterruptedSearchError
 from effnet.sizing.trial import OUTCOME_FILE
-from effnet.sizing.worker import InterruptedSearchError
 from effnet.spec.coefficients import load as load_coefficients
 from effnet.spec.scale import scale
 from effnet.spec.solve import shape

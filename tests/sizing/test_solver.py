@@ -9,10 +9,10 @@ import pytest
 from exact_machine import CONDITIONS, NUM_CLASSES, Machine, exact_seconds
 
 from effnet.errors import EffnetError
-from effnet.sizing.limits import Limits
-from effnet.sizing.measures import Gauges, Measures, largest_map
-from effnet.sizing.sized import Row
-from effnet.sizing.solver import Solver
+from effnet.sizing.budget.limits import Limits
+from effnet.sizing.budget.measures import Gauges, Measures, largest_map
+from effnet.sizing.budget.sized import Row
+from effnet.sizing.budget.solver import Solver
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR
 from effnet.spec.netspec import NetSpec

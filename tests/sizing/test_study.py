@@ -13,11 +13,11 @@ import effnet
 from effnet.config import load_recipe
 from effnet.data.datasets import open_digits
 from effnet.errors import EffnetError, UsageError
-from effnet.sizing.contrasts import contrasts
-from effnet.sizing.design import build
-from effnet.sizing.rows import Row
-from effnet.sizing.study import InterruptedStudyError, StudyResult
-from effnet.sizing.study_setup import Study, forecast, prepare, with_base
+from effnet.sizing.study.contrasts import contrasts
+from effnet.sizing.study.design import build
+from effnet.sizing.study.rows import Row
+from effnet.sizing.study.run import InterruptedStudyError, StudyResult
+from effnet.sizing.study.setup import Study, forecast, prepare, with_base
 from effnet.spec.families import get_spec
 from effnet.spec.scale import scale
 from effnet.training.reporter import Silent

@@ -9,7 +9,7 @@ from effnet import config as configuration
 from effnet.config import load_recipe
 from effnet.data.datasets import open_digits
 from effnet.data.splits import Splits
-from effnet.sizing.training_time import TrainingTime, few
+from effnet.sizing.budget.training_time import TrainingTime, few
 from effnet.spec.solve import Scaled
 from effnet.training.duration import FINISH_SECONDS
 from effnet.training.setup import build_spec

@@ -11,9 +11,9 @@ from effnet import config as configuration
 from effnet.config import TrainConfig
 from effnet.data.datasets import open_digits
 from effnet.errors import DataError, EffnetError, UsageError
-from effnet.sizing import work
+from effnet.sizing.study import work
+from effnet.sizing.study.work import StoppedError, Trial, Watch, carry_out, is_done
 from effnet.sizing.trial import Outcome, key_of
-from effnet.sizing.work import StoppedError, Trial, Watch, carry_out, is_done
 from effnet.training import state as states
 from effnet.training.folder import locked
 from effnet.training.interrupt import Interrupts

@@ -17,7 +17,7 @@ from effnet.errors import UsageError
 from effnet.spec import netspec
 
 if TYPE_CHECKING:  # they load torch
-    from effnet.sizing.sized import Row, Sized
+    from effnet.sizing.budget.sized import Row, Sized
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def run(args: Sequence[str]) -> None:
     form = parse(BudgetForm, "budget", args)
     if form.out is not None and form.out.suffix != ".json":
         raise UsageError(f"--out {form.out}: the name must end in .json")
-    from effnet.sizing.budget import budget
+    from effnet.sizing.budget.run import budget
 
     with TerminalReporter(quiet=form.json) as reporter:
         sized = budget(form.base, reporter=reporter, **settings(form))

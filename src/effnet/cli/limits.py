@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from effnet.sizing.limits import Limits, read_limits
+from effnet.sizing.budget.limits import Limits, read_limits
 
 COUNT = tyro.conf.arg(metavar="N[k|M|G]")
 AMOUNT = tyro.conf.arg(metavar="X")

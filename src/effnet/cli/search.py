@@ -15,15 +15,15 @@ from effnet.cli.search_progress import SearchTerminal
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
-from effnet.sizing.optuna_study import remaining
-from effnet.sizing.outlook import Outlook, trial_seconds
 from effnet.sizing.pace import duration
-from effnet.sizing.plan import Plan, SearchConfig, adapted, prepare
-from effnet.sizing.ranking import FEW_SEEDS, Ranking, interval, signed
-from effnet.sizing.results import RANKING_FILE, SearchResult
-from effnet.sizing.search import TAKEN
-from effnet.sizing.search import run as run_search
-from effnet.sizing.search_page import follow_up
+from effnet.sizing.search.optuna_study import remaining
+from effnet.sizing.search.outlook import Outlook, trial_seconds
+from effnet.sizing.search.page import follow_up
+from effnet.sizing.search.plan import Plan, SearchConfig, adapted, prepare
+from effnet.sizing.search.ranking import FEW_SEEDS, Ranking, interval, signed
+from effnet.sizing.search.results import RANKING_FILE, SearchResult
+from effnet.sizing.search.run import TAKEN
+from effnet.sizing.search.run import run as run_search
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from effnet.cli.progress import TerminalReporter
 from effnet.sizing.pace import duration
-from effnet.sizing.progress import Progress
+from effnet.sizing.search.progress import Progress
 from effnet.training.reporter import EpochRecord
 
 TRIALS = "trials"

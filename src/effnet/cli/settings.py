@@ -11,7 +11,7 @@ from effnet.config import TrainConfig, load_recipe
 from effnet.config import to_dict as config_dict
 from effnet.data.datasets import DataSet, needs_download, open_dataset
 from effnet.errors import UsageError
-from effnet.sizing.design import ARM_NAMES
+from effnet.sizing.study.design import ARM_NAMES
 from effnet.training.setup import default_recipe
 
 LISTS = ("--input.mean", "--input.std", "--phis", "--arms")  # flags that take several values

@@ -17,12 +17,12 @@ from effnet.cli.progress import TerminalReporter
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import EffnetError, UsageError, some
-from effnet.sizing.design import StudyConfig, check
-from effnet.sizing.findings import Findings
 from effnet.sizing.pace import duration
-from effnet.sizing.study import StudyResult
-from effnet.sizing.study import run as run_study
-from effnet.sizing.study_setup import Study, forecast, prepare, with_base
+from effnet.sizing.study.design import StudyConfig, check
+from effnet.sizing.study.findings import Findings
+from effnet.sizing.study.run import StudyResult
+from effnet.sizing.study.run import run as run_study
+from effnet.sizing.study.setup import Study, forecast, prepare, with_base
 from effnet.spec.coefficients import load
 from effnet.spec.scale import PAPER
 

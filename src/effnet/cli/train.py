@@ -15,8 +15,8 @@ from effnet.cli.results import print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
-from effnet.sizing.sized_training import refuse_phi
-from effnet.sizing.sized_training import run as run_training
+from effnet.sizing.budget.sized_training import refuse_phi
+from effnet.sizing.budget.sized_training import run as run_training
 from effnet.training.folder import run_folder
 from effnet.training.results import TrainResult
 from effnet.training.run import resume

@@ -1,0 +1,110 @@
+"""A training whose network is chosen by a budget: `effnet train DATA --max-latency-ms 5`."""
+
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from effnet import config as configuration
+from effnet.config import TrainConfig
+from effnet.data.datasets import DataSet, open_dataset
+from effnet.errors import UsageError
+from effnet.sizing.budget.latency import conditions
+from effnet.sizing.budget.limits import LIMIT_NAMES, MINUTES, Limits, read_limits
+from effnet.sizing.budget.question import Question, answer
+from effnet.sizing.budget.sized import Sized
+from effnet.sizing.budget.training_time import TrainingTime
+from effnet.spec.families import get_spec
+from effnet.training import run as training
+from effnet.training.folder import run_folder
+from effnet.training.parts import assemble
+from effnet.training.reporter import Reporter, Silent
+from effnet.training.results import TrainResult
+from effnet.training.setup import default_recipe, spec_changes
+
+
+def train(
+    data: str | Path,
+    /,
+    *,
+    out: str | Path | None = None,
+    recipe: str | None = None,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    **settings: Any,
+) -> TrainResult:
+    """Train a network on a data set and write a model file.
+
+    Args:
+        data: a name (`digits`, `cifar10`, `cifar100`) or a folder of images.
+        out: folder for the results; `runs/<name of the data>` when not given.
+        recipe: name or `.toml` path of the recipe to start from; chosen by the data when not given.
+        overwrite: replace a run in `out`.
+        reporter: told of the progress; without one nothing is printed.
+        settings: fields of the recipe, nested ones as dicts: `epochs=5, data={"storage": "stream"}`; and
+            limits as `budget` takes them, `max_latency_ms=5`: they choose φ.
+
+    Raises:
+        UsageError: unknown name or key, bad value, or `out` already holds a run.
+        DataError: the data cannot be used; names the folder or the images.
+        EffnetError: not even the smallest network keeps the limits.
+        InterruptedTrainingError: stopped by a signal; `resume` goes on exactly there.
+
+    """
+    limits = read_limits({name: settings.pop(name) for name in LIMIT_NAMES if name in settings})
+    if "phi" in settings:
+        refuse_phi(limits)
+    listener = reporter or Silent()
+    dataset = open_dataset(data, on_download=listener.downloading)
+    chosen = configuration.load_recipe(recipe or default_recipe(dataset))
+    config = configuration.override(chosen, settings)
+    return run(dataset, config, run_folder(dataset, out, overwrite), listener, limits)
+
+
+def run(
+    dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, limits: Limits
+) -> TrainResult:
+    """Train the network of the configuration or, where there are limits, the largest of its family within."""
+    if not limits.given:
+        return training.run(dataset, config, folder, reporter)
+    started = perf_counter()
+    sized = size(dataset, config, limits, reporter)
+    reporter.message(sized.words())
+    parts = replace(assemble(dataset, replace(config, phi=sized.phi)), sizing=sized.record())
+    return training.run_parts(parts, folder, reporter, started)
+
+
+def refuse_phi(limits: Limits) -> None:
+    """Refuse limits beside a φ that was asked for; one that the recipe has gives way to them.
+
+    Raises:
+        UsageError: there are limits.
+
+    """
+    if limits.given:
+        raise UsageError(f"--phi and {limits.words()} exclude each other: the limits choose phi")
+
+
+def size(dataset: DataSet, config: TrainConfig, limits: Limits, reporter: Reporter) -> Sized:
+    """Find the largest network of the configuration's family that keeps the limits, for one image at a time.
+
+    Raises:
+        UsageError: the limits contradict the configuration.
+        EffnetError: not even the smallest network keeps the limits.
+
+    """
+    minutes, most = limits.max_train_minutes, config.max_minutes
+    if minutes is not None and most is not None and minutes > most:
+        raise UsageError(
+            f"{MINUTES.flag} {minutes:g} and max_minutes = {most:g} contradict each other: the training "
+            f"would be cut before its end; leave one out"
+        )
+    question = Question(
+        base=get_spec(config.model),
+        coefficients=config.coefficients,
+        changes=spec_changes(config),
+        limits=limits,
+        conditions=conditions(config.device, "torch", 1, len(dataset.class_names)),
+        training=None if minutes is None else TrainingTime(dataset, config),
+    )
+    return answer(question, reporter, around=False)
