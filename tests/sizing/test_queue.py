@@ -39,7 +39,7 @@ def join(path: Path | str, seed: int | None = None, heartbeat: int = HEARTBEAT) 
         study = optuna.create_study(
             storage=storage, study_name="test", direction="maximize", load_if_exists=True
         )
-    return Queue(study, storage, "test", seed=seed)
+    return Queue(study, storage, sqlite_url(Path(path)), seed=seed)
 
 
 def nothing(job: Job, ledger: Ledger) -> Mapping[str, float]:

@@ -95,6 +95,16 @@ def test_a_difference_that_other_seeds_may_turn_round_is_not() -> None:
     assert len(found.ties) == 1
 
 
+def test_a_difference_among_many_needs_to_be_clearer() -> None:
+    close = {NAMES[0]: [161, 162, 163], NAMES[1]: [150, 148, 156]}
+    assert ranked(plan(), close).verdict.startswith("significant: ")
+    assert not ranked(plan(), close).ties
+    many = ranked(plan(), {**close, NAMES[2]: [149, 147, 155], NAMES[3]: [148, 146, 154]})
+    assert many.verdict.startswith("not significant: ")
+    assert many.verdict.endswith("by chance one of 3 comparisons may look so")
+    assert len(many.ties) == 3
+
+
 def test_two_seeds_are_called_few() -> None:
     assert "two seeds" in ranked(plan(2), {NAMES[0]: [150, 151], NAMES[1]: [160, 150]}).verdict
 

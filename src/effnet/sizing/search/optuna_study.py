@@ -33,7 +33,7 @@ def open_queue(plan: Plan) -> Queue:
             load_if_exists=True,
         )
         agree(study, plan)
-    return Queue(study, storage, name, seed=plan.config.seed if plan.search.sampler == "tpe" else None)
+    return Queue(study, storage, url, seed=plan.config.seed if plan.search.sampler == "tpe" else None)
 
 
 def agree(study: optuna.Study, plan: Plan) -> None:

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from effnet.sizing.search.ledger import ERROR, REASON, WORKER, Agenda, Entry, Job, Ledger, State
-from effnet.sizing.search.storage import deliberately, talking
+from effnet.sizing.search.storage import deliberately, readable, talking, turn_of
 
 STATES: dict[TrialState, State] = {
     TrialState.WAITING: "waiting",
@@ -105,9 +105,9 @@ class Ticket:
         self._end(TrialState.FAIL, {REASON: reason})
 
     def _end(self, state: TrialState, attrs: Mapping[str, Any], value: float | None = None) -> bool:
-        if not self.note(attrs):
-            return False
-        with talking(self.queue.name):
+        with talking(self.queue.name), self.queue.turn:
+            if not self.note(attrs):
+                return False
             told = self.queue.study.tell(self.trial, value, state, skip_if_finished=True)
         return told.state == state
 
@@ -120,20 +120,21 @@ class Queue:
     the same moment see so in the storage, and the second one lets go.
     """
 
-    def __init__(self, study: optuna.Study, storage: RDBStorage, name: str, *, seed: int | None) -> None:
+    def __init__(self, study: optuna.Study, storage: RDBStorage, url: str, *, seed: int | None) -> None:
         """Share a study.
 
         Args:
             study: in the storage.
             storage: with heartbeats.
-            name: what the storage is called in messages.
+            url: of the storage.
             seed: of the sampler that draws what a job does not fix; None where jobs fix everything.
 
         """
         self.study = study
         self.storage = storage
-        self.name = name
+        self.name = readable(url)
         self.seed = seed
+        self.turn = turn_of(url)
         self.heartbeat = storage.get_heartbeat_interval() or 1
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
         self.problem: str | None = None
@@ -142,7 +143,7 @@ class Queue:
 
     def ledger(self) -> Ledger:
         """Read how all trials stand, after those of dead workers were given back."""
-        with talking(self.name), deliberately():
+        with talking(self.name), deliberately(), self.turn:
             fail_stale_trials(self.study)
             entries = [entry_of(trial) for trial in self.study.get_trials(deepcopy=False)]
             self._meet(entries)
@@ -168,11 +169,11 @@ class Queue:
 
         """
         while True:
-            ledger = self.ledger()
-            jobs = ledger.ready(agenda)
-            if not jobs:
-                return None
-            with talking(self.name), deliberately():
+            with talking(self.name), deliberately(), self.turn:
+                ledger = self.ledger()
+                jobs = ledger.ready(agenda)
+                if not jobs:
+                    return None
                 if not any(entry.state == "waiting" for entry in ledger.entries):
                     attrs = {CANDIDATE: jobs[0].candidate, SEED: jobs[0].seed}
                     self.study.enqueue_trial(dict(make(jobs[0], ledger)), attrs)

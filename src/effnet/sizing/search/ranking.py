@@ -1,6 +1,6 @@
 """What a search found: the candidates in order, and how sure one may be of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from statistics import mean, stdev
@@ -10,7 +10,7 @@ from effnet.sizing.outcomes import from_attrs
 from effnet.sizing.search.candidates import Candidate
 from effnet.sizing.search.ledger import Job, Ledger
 from effnet.sizing.search.plan import Plan
-from effnet.sizing.statistics import Comparison, compare
+from effnet.sizing.statistics import CONFIDENCE, Comparison, compare, holm
 from effnet.sizing.trial import Outcome
 from effnet.spec.scale import Coefficients
 
@@ -32,6 +32,8 @@ class Row:
     """Why it is not ranked; empty when it was trained with all seeds."""
     behind: Comparison | None = None
     """The best candidate compared with this one; None for the best itself, and where that allows no claim."""
+    p_value: float | None = None
+    """Of that comparison, for other seeds and other images, corrected for the number of comparisons (Holm)."""
 
     @property
     def mean(self) -> float:
@@ -46,7 +48,7 @@ class Row:
     @property
     def is_tied(self) -> bool:
         """Whether it cannot be told from the best, as far as a claim is possible."""
-        return self.behind is not None and not self.behind.is_significant
+        return self.p_value is not None and self.p_value >= 1 - CONFIDENCE
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -60,6 +62,7 @@ class Row:
             "score": self.score if self.outcomes else None,
             "note": self.note,
             "behind": None if self.behind is None else self.behind.to_dict(),
+            "p_value": self.p_value,
         }
 
 
@@ -84,7 +87,7 @@ class Ranking:
     @cached_property
     def ties(self) -> tuple[Row, ...]:
         """Candidates that cannot be told from the best."""
-        return tuple(row for row in self.ranked[1:] if row.behind is None or not row.behind.is_significant)
+        return tuple(row for row in self.ranked[1:] if row.behind is None or row.is_tied)
 
     @property
     def verdict(self) -> str:
@@ -101,12 +104,14 @@ class Ranking:
                 f"with --seeds {FEW_SEEDS} goes on from here"
             )
         found = self.comparison
-        word = "significant" if found.is_significant else "not significant"
+        word = "not significant" if second.is_tied else "significant"
         seeds, images = (interval(each) for each in (found.seed_interval, found.image_interval))
-        few = "; two seeds show only large differences" if found.num_seeds < FEW_SEEDS else ""
+        notes = ["two seeds show only large differences"] if found.num_seeds < FEW_SEEDS else []
+        if second.is_tied and found.is_significant:
+            notes.append(f"by chance one of {len(self.ranked) - 1} comparisons may look so")
         return (
             f"{word}: {lead}; 95 % interval {seeds} over other seeds (p = {found.p_value:.2g}), {images} "
-            f"over other images{few}"
+            f"over other images{''.join(f'; {note}' for note in notes)}"
         )
 
     @property
@@ -154,8 +159,23 @@ def rank(plan: Plan, ledger: Ledger) -> Ranking:
     whole = [replace(row, note="") for row in rows if len(row.outcomes) == len(plan.seeds)]
     ranked = sorted(whole, key=lambda row: row.score, reverse=True)  # ties stay in the order of the grid
     others = tuple(row for row in rows if len(row.outcomes) < len(plan.seeds))
-    compared = [replace(row, behind=compare(ranked[0].outcomes, row.outcomes)) for row in ranked[1:]]
-    return Ranking((*ranked[:1], *compared), others, len(plan.seeds))
+    return Ranking((*ranked[:1], *compared(ranked)), others, len(plan.seeds))
+
+
+def compared(ranked: Sequence[Row]) -> list[Row]:
+    """Compare the first candidate with each other one; the more there are, the less one difference says.
+
+    All were trained with the same seeds: either each comparison allows a claim, or none does.
+    """
+    pairs = [(row, compare(ranked[0].outcomes, row.outcomes)) for row in ranked[1:]]
+    found = [(row, comparison) for row, comparison in pairs if comparison is not None]
+    if not found:
+        return list(ranked[1:])
+    corrected = holm([comparison.claim_p_value for _, comparison in found])
+    return [
+        replace(row, behind=comparison, p_value=p_value)
+        for (row, comparison), p_value in zip(found, corrected, strict=True)
+    ]
 
 
 def row_of(plan: Plan, candidate: Candidate, outcomes: Mapping[int, Outcome], note: str) -> Row:

@@ -187,7 +187,8 @@ class Worker:
         try:
             ticket.give_back(type(error).__name__)
         except EffnetError as second:
-            self.reporter.message(f"warning: {second}")
+            if str(second) != str(error):
+                self.reporter.message(f"warning: {second}")
 
     def _candidate(self, ticket: Ticket) -> Candidate:
         """Return what to train: the job's candidate, or the one nearest to the point that is drawn."""
