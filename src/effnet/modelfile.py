@@ -95,9 +95,7 @@ def load(path: Path) -> tuple[ModelHeader, dict[str, NDArray[Any]]]:
             raise ModelFileError(f"{path}: the weights cannot be read: {error}") from error
     foreign = [f"{name} ({array.dtype})" for name, array in arrays.items() if array.dtype.isbuiltin != 1]
     if foreign:  # some packages teach numpy types such as bfloat16, which nothing here computes with
-        raise ModelFileError(
-            f"{path}: weights of a type that effnet does not store: {some(foreign, limit=3)}"
-        )
+        raise ModelFileError(f"{path}: weights of a type that is not stored: {some(foreign, limit=3)}")
     endless = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if endless:
         raise ModelFileError(f"{path}: weights that are not finite numbers: {some(endless, limit=3)}")

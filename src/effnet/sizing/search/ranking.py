@@ -33,7 +33,7 @@ class Row:
     behind: Comparison | None = None
     """The best candidate compared with this one; None for the best itself, and where that allows no claim."""
     p_value: float | None = None
-    """Of that comparison, for other seeds and other images, corrected for the number of comparisons (Holm)."""
+    """Of that comparison, for other seeds and images, corrected for the number of comparisons (Holm)."""
 
     @property
     def mean(self) -> float:
