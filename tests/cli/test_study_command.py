@@ -192,16 +192,6 @@ def test_on_a_terminal_the_question_can_be_read_and_answered(base: str, tmp_path
     ours, theirs = os.openpty()
     place = ("--base", base, "--out", str(tmp_path / "out"))
     command = [sys.executable, "-m", "effnet", "study", "digits", *place]
-        sys.executable,
-        "-m",
-        "effnet",
-        "study",
-        "digits",
-        "--base",
-        base,
-        "--out",
-        str(tmp_path / "out"),
-    ]
     with subprocess.Popen([*command, *SMALL], stdin=theirs, stderr=theirs, stdout=theirs) as process:
         shown = b""
         while b"Start? [y/N] " not in shown:
