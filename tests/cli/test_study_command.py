@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -182,3 +183,20 @@ def test_without_a_terminal_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(UsageError, match="add --yes to start"):
         confirm("about an hour", yes=False)
     confirm("about an hour", yes=True)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_on_a_terminal_the_question_can_be_read_and_answered(base: str, tmp_path: Path) -> None:
+    """The bars that came before it must be gone: they hold back a line until it ends."""
+    ours, theirs = os.openpty()
+    place = ("--base", base, "--out", str(tmp_path / "out"))
+    command = [sys.executable, "-m", "effnet", "study", "digits", *place]
+    with subprocess.Popen([*command, *SMALL], stdin=theirs, stderr=theirs, stdout=theirs) as process:
+        shown = b""
+        while b"Start? [y/N] " not in shown:
+            assert select.select([ours], [], [], 60.0)[0], shown
+            shown += os.read(ours, 4096)
+        os.write(ours, b"n\n")
+        assert process.wait() == 1
+    assert not (tmp_path / "out").exists()

@@ -56,7 +56,8 @@ def run(args: Sequence[str]) -> None:
     plan = prepare(dataset, form.config, form.search, form.out)
     with SearchTerminal(quiet=form.json) as reporter:
         announce(plan, recipe, reporter)
-        consent(plan, reporter, form.yes)
+    consent(plan, form)
+    with SearchTerminal(quiet=form.json) as reporter:
         result = run_search(plan, reporter, shlex.join(["effnet", "search", *args]))
     if form.json:
         print_json(result.to_dict())
@@ -93,7 +94,7 @@ def announce(plan: Plan, recipe: str, reporter: SearchTerminal) -> None:
         )
 
 
-def consent(plan: Plan, reporter: SearchTerminal, yes: bool) -> None:
+def consent(plan: Plan, form: SearchForm) -> None:
     """Say how long it takes and ask whether to start.
 
     Raises:
@@ -102,18 +103,19 @@ def consent(plan: Plan, reporter: SearchTerminal, yes: bool) -> None:
 
     """
     trials, others = remaining(plan)
-    if not trials:
-        reporter.message("all trials are done")
-        return
-    check_terminal(f"{trials} trials are to be done", yes)
-    outlook = Outlook(trials, others, trial_seconds(plan, reporter))
-    text = (
-        f"about {duration(outlook.trial_seconds)} a trial, {duration(outlook.seconds)} for {trials} trials"
-        + (f" with {others} other workers at it" if others else "; more workers divide that")
-    )
-    if yes:
-        reporter.message(text)
-    confirm(text, yes)
+    with SearchTerminal(quiet=form.json) as reporter:  # its bars end before a question is asked
+        if not trials:
+            reporter.message("all trials are done")
+            return
+        check_terminal(f"{trials} trials are to be done", form.yes)
+        outlook = Outlook(trials, others, trial_seconds(plan, reporter))
+        text = (
+            f"about {duration(outlook.trial_seconds)} a trial, {duration(outlook.seconds)} for {trials} trials"
+            + (f" with {others} other workers at it" if others else "; more workers divide that")
+        )
+        if form.yes:
+            reporter.message(text)
+    confirm(text, form.yes)
 
 
 def print_result(result: SearchResult) -> None:

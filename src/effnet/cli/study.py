@@ -64,12 +64,13 @@ def run(args: Sequence[str]) -> None:
     config = with_base(compound(form), form.question.base, has_phi=is_given("--phi", args))
     study = prepare(dataset, form.question, config, form.out)
     study = replace(study, command=shlex.join(["effnet", "study", *args]))
+    if not form.json:
+        out = console(stderr=True)
+        out.print(f"recipe {recipe}, device {form.config.device}; results go to {study.folder}", markup=False)
+        show_plan(study, out)
+    if study.pending():
+        confirm(work_left(study, form), form.yes)
     with TerminalReporter(quiet=form.json) as reporter:
-        reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {study.folder}")
-        if not form.json:
-            show_plan(study, console(stderr=True))
-        if study.pending():
-            ask(study, form.yes, reporter)
         result = run_study(study, reporter, form.stop_after)
     show_result(result, form.json)
     if result.failures:
@@ -126,18 +127,19 @@ def warnings(study: Study) -> list[str]:
     return found
 
 
-def ask(study: Study, yes: bool, reporter: TerminalReporter) -> None:
-    """Say how much there is to do and how long it takes, and ask whether to start."""
+def work_left(study: Study, form: StudyForm) -> str:
+    """Say how much there is to do and how long it will take."""
     total, left, seeds = len(study.keys), len(study.pending()), study.question.seeds
     trials = f"{total // seeds} networks × {seeds} {'seed' if seeds == 1 else 'seeds'} = {total} trials"
     done = f", {total - left} of them done already" if left < total else ""
-    check_terminal(f"{trials}{done}", yes)
-    reporter.message("timing a few steps, to foresee how long it takes")
-    seconds = forecast(study, reporter)
+    check_terminal(f"{trials}{done}", form.yes)
+    with TerminalReporter(quiet=form.json) as reporter:  # its bars end before a question is asked
+        reporter.message("timing a few steps, to foresee how long it takes")
+        seconds = forecast(study, reporter)
     text = f"{trials}{done}; about {duration(seconds)} on this machine, one trial after the other"
-    if yes:
+    if form.yes:
         reporter.message(text)
-    confirm(text, yes)
+    return text
 
 
 def show_result(result: StudyResult, as_json: bool) -> None:
