@@ -30,7 +30,7 @@ def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Pat
         return folder
     if state.exists(folder):
         raise UsageError(
-            f"{folder} holds an unfinished training; go on with: effnet train --resume {folder}, "
+            f"{folder} holds an unfinished training; go on with: {state.resume_command(folder)}, "
             f"choose another --out, or --overwrite to start anew"
         )
     if (folder / MODEL_FILE).exists():

@@ -67,7 +67,7 @@ def save_model(path: Path, header: ModelHeader, best: Best) -> None:
 
 
 def metrics_of(trainer: Trainer, seconds: float, evaluation: Evaluation | None) -> dict[str, Any]:
-    """Return what was measured: of the epoch kept, during training; of the part tested, if it was, at the end."""
+    """Return what was measured: of the epoch kept, in training; of the part tested, if it was, at the end."""
     best, records = trainer.best, trainer.records
     assert best is not None  # a finished training has at least one epoch
     tested = {} if evaluation is None else {evaluation.split: evaluation.summary()}
