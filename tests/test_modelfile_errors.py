@@ -176,3 +176,9 @@ def test_a_file_without_permission_is_not_called_missing(path: Path) -> None:
     path.chmod(0)
     with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: no permission to read it"):
         modelfile.load(path)
+
+
+def test_a_file_below_a_file_is_missing(path: Path) -> None:
+    path.touch()
+    with pytest.raises(ModelFileError, match=r"below: no such file"):
+        modelfile.load(path / "below")

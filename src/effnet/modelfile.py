@@ -112,7 +112,7 @@ def _open(path: Path) -> Any:
     try:
         with path.open("rb"):  # for the reason: safetensors takes a file without permission for a missing one
             return safe_open(path, framework="numpy")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelFileError(f"{path}: no such file") from None
     except PermissionError:
         raise ModelFileError(f"{path}: no permission to read it") from None

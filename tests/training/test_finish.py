@@ -1,6 +1,7 @@
 """The end of a training: what it leaves behind, and what it does where the part to test is unreadable."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,14 @@ from effnet.modelfile import ModelHeader
 from effnet.training import state as states
 from effnet.training.results import TrainResult
 
-SETTINGS = {"recipe": "digits", "phi": -8.0, "resolution": 8, "epochs": 2, "batch_size": 8, "device": "cpu"}
+SETTINGS: dict[str, Any] = {
+    "recipe": "digits",
+    "phi": -8.0,
+    "resolution": 8,
+    "epochs": 2,
+    "batch_size": 8,
+    "device": "cpu",
+}
 LONG = "猫" * 80  # 240 bytes, and a name may have 255
 
 
@@ -77,6 +85,6 @@ def test_an_unreadable_test_part_leaves_a_finished_training(tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"cannot be read.*; the trained weights are in .*model\.safetensors"):
         effnet.train(draw(tmp_path / "data", unreadable="test/"), out=folder, **SETTINGS)
     metrics = effnet.load(folder / "model.safetensors").header.metrics
-    assert (metrics.keys(), metrics["epochs"]) == ({"chosen", "epochs", "steps", "seconds"}, 2)
+    assert set(metrics) == {"chosen", "epochs", "steps", "seconds"}
     assert (folder / "curves.png").exists()
     assert not states.exists(folder)
