@@ -216,3 +216,8 @@ def test_a_recipe_that_is_not_text_is_named(tmp_path: Path) -> None:
 def test_an_unknown_recipe_lists_the_known_ones_nearest_first() -> None:
     with pytest.raises(UsageError, match=r"unknown recipe 'digit'; known: digits, .*photos.*\.toml file"):
         config.load_recipe("digit")
+
+
+def test_paths_stand_for_their_text(tmp_path: Path) -> None:
+    recipe = config.load_recipe(Path(write(tmp_path, "epochs = 3\n")))
+    assert config.override(recipe, {"model": tmp_path / "net.json"}).model == str(tmp_path / "net.json")

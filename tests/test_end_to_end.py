@@ -168,8 +168,9 @@ def test_train_on_a_folder_with_its_own_split(
 def test_training_with_validation_alone_records_both_roles(digits_folder: Path, tmp_path: Path) -> None:
     root = split_copy(digits_folder, tmp_path / "split", "val")
     result = effnet.train(root, out=tmp_path / "run", phi=-8.0, epochs=1, resolution=8)
-    val = effnet.load(result.model_path).header.metrics["val"]
-    assert (val["epoch"], val["num_images"]) == (0, 100)
+    metrics = effnet.load(result.model_path).header.metrics
+    assert metrics["val"] == result.evaluation.summary()
+    assert metrics["chosen"] == {"epoch": 0, "top1": result.best.val_top1, "loss": result.best.val_loss}
 
 
 def test_names_in_brackets_are_printed_whole(

@@ -1,6 +1,7 @@
 """What is no model file is refused by name, and nothing in it is executed."""
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from io import BytesIO
@@ -167,3 +168,17 @@ def test_a_hostile_pickle_is_refused_and_not_executed(path: Path, tmp_path: Path
     assert not target.exists()
     torch.load(BytesIO(path.read_bytes()), weights_only=False)
     assert target.exists()  # so the bait was good
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+def test_a_file_without_permission_is_not_called_missing(path: Path) -> None:
+    modelfile.save(path, HEADER, ARRAYS)
+    path.chmod(0)
+    with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: no permission to read it"):
+        modelfile.load(path)
+
+
+def test_a_file_below_a_file_is_missing(path: Path) -> None:
+    path.touch()
+    with pytest.raises(ModelFileError, match=r"below: no such file"):
+        modelfile.load(path / "below")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import field, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -209,21 +210,22 @@ def override(config: TrainConfig, settings: Mapping[str, Any], origin: str = "se
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
-    for key, value in above.items():
+    for key, given in above.items():
+        value = str(given) if isinstance(given, Path) else given
         inner = merged.get(key)
         both = isinstance(inner, dict) and isinstance(value, Mapping)
         merged[key] = _merge(inner, value) if both else value  # type: ignore[arg-type]
     return merged
 
 
-def load_recipe(name: str) -> TrainConfig:
+def load_recipe(name: str | Path) -> TrainConfig:
     """Read a recipe by name, or from a path that ends in `.toml`.
 
     Raises:
         UsageError: unknown name, unreadable file, or a bad key or value in it.
 
     """
-    return from_dict(read_recipe(name), origin=f"recipe {name}")
+    return from_dict(read_recipe(str(name)), origin=f"recipe {name}")
 
 
 def explain(error: ValidationError) -> str:

@@ -113,9 +113,12 @@ def _open(path: Path) -> Any:
             f"{path} is a folder; a model file is a .safetensors file such as {path}/model.safetensors"
         )
     try:
-        return safe_open(path, framework="numpy")
-    except FileNotFoundError:
+        with path.open("rb"):  # for the reason: safetensors takes a file without permission for a missing one
+            return safe_open(path, framework="numpy")
+    except (FileNotFoundError, NotADirectoryError):
         raise ModelFileError(f"{path}: no such file") from None
+    except PermissionError:
+        raise ModelFileError(f"{path}: no permission to read it") from None
     except (SafetensorError, OSError) as error:
         if _is_pickle(path):
             raise ModelFileError(

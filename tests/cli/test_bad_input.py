@@ -315,3 +315,10 @@ def test_characters_that_a_terminal_lacks_do_not_end_a_command(model: Path) -> N
 def test_json_is_exact_whatever_the_output_can_hold(model: Path) -> None:
     done = in_ascii("show", model, "--json")
     assert json.loads(done.stdout)["class_names"] == ["große Ameise", "蜂"]
+
+
+def test_a_report_inside_the_data_is_refused_and_the_data_stay_whole(model: Path, capsys: Capture) -> None:
+    place = data_of(model) / "report"
+    error = failed(capsys, "evaluate", model, data_of(model), "--report", place, code=2)
+    assert error.endswith("lies inside the data, where it would become a class; choose another --report")
+    assert not place.exists()

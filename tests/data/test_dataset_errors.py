@@ -1,5 +1,6 @@
 """Folders that are no data set: each says what is wrong and what to do."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,13 @@ def test_a_class_that_training_lacks_is_named_with_the_known_ones(tmp_path: Path
         DataError, match=rf"{part} has classes .* lack: emu; the classes are cat, dog; rename or"
     ):
         open_dataset(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
+@pytest.mark.parametrize("place", [".", "train"])
+def test_a_folder_without_permission_is_named(tmp_path: Path, place: str) -> None:
+    images(tmp_path, "train/cat/1.png", "train/dog/1.png", "val/cat/1.png")
+    (tmp_path / place).chmod(0)
+    with pytest.raises(DataError, match=r"cannot read the folder .*: Permission denied"):
+        open_dataset(tmp_path)
+    (tmp_path / place).chmod(0o700)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 from whole_runs import Listener, StopError, assert_same_run, records
 
 import effnet
@@ -277,15 +276,6 @@ def test_a_training_cut_by_its_deadline_can_be_resumed(tmp_path: Path) -> None:
     result = effnet.resume(tmp_path)
     assert len(records(tmp_path)) == 1
     assert result.evaluation.num_images == 359
-
-
-def test_a_run_inside_its_own_data_is_refused(tmp_path: Path) -> None:
-    for name in ("a/1.png", "a/2.png", "a/3.png", "b/1.png", "b/2.png", "b/3.png"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        Image.new("L", (8, 8)).save(path)
-    with pytest.raises(UsageError, match="lies inside the data"):
-        effnet.train(tmp_path, out=tmp_path / "runs")
 
 
 def test_an_unfinished_run_over_a_finished_one_is_called_unfinished(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """What a state says of time and images, and what is refused when it does not fit."""
 
 from math import inf
+from pathlib import Path
 from time import perf_counter
 
 import pytest
 from tiny_training import fit, tiny, trainer
 
 from effnet.errors import DataError
+from effnet.training import state
 from effnet.training.loop import Trainer
 from effnet.training.reporter import StepRecord
 from effnet.training.snapshot import capture, check_same_images, restore
@@ -83,3 +85,14 @@ def test_an_image_that_became_unreadable_is_named() -> None:
 def test_an_image_that_became_readable_is_named() -> None:
     with pytest.raises(DataError, match=r"began with: a\.png, b\.png could not be read then; bring"):
         check_same_images(["c.png"], ["c.png", "b.png", "a.png"])
+
+
+def test_what_a_killed_process_left_of_a_state_is_removed_too(tmp_path: Path) -> None:
+    for name in ("training.state", "training.previous.state", ".training.state.x8_k.state"):
+        (tmp_path / name).touch()
+    state.remove(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_that_goes_on_can_be_pasted() -> None:
+    assert state.resume_command(Path("my runs/1")) == "effnet train --resume 'my runs/1'"

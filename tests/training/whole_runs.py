@@ -39,6 +39,6 @@ def assert_same_run(folder: Path, other: Path) -> None:
     header, arrays = load_model(folder / "model.safetensors")
     other_header, other_arrays = load_model(other / "model.safetensors")
     assert all((arrays[name] == other_arrays[name]).all() for name in other_arrays)
-    assert header.metrics["test"] == other_header.metrics["test"]
-    assert header.metrics["val"] == other_header.metrics["val"]
+    for name in ("test", "chosen"):
+        assert header.metrics[name] == other_header.metrics[name]
     assert records(folder) == records(other)

@@ -18,6 +18,7 @@ from effnet.evaluation.classifier import load
 from effnet.evaluation.html import write_report
 from effnet.evaluation.metrics import Evaluation
 from effnet.files import check_folder
+from effnet.training.folder import outside_data
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ def run(args: Sequence[str]) -> None:
     form = parse(EvaluateForm, "evaluate", args)
     if form.report is not None and form.report.exists() and not form.report.is_dir():
         raise UsageError(f"--report {form.report}: is a file; it takes a folder")
-    if form.report is not None:
-        check_folder(form.report)
     classifier = load(form.model, device=form.device)
     with TerminalReporter(quiet=form.json) as reporter:
         dataset = open_dataset(form.data, on_download=reporter.downloading)
+        if form.report is not None:  # made only now: inside the data, the folder would be a class of it
+            check_folder(outside_data(dataset, form.report, flag="--report"))
         evaluation = classifier.evaluate(
             dataset,
             split=form.split,

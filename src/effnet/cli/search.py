@@ -109,10 +109,9 @@ def consent(plan: Plan, form: SearchForm) -> None:
             return
         check_terminal(f"{trials} trials are to be done", form.yes)
         outlook = Outlook(trials, others, trial_seconds(plan, reporter))
-        text = (
-            f"about {duration(outlook.trial_seconds)} a trial, {duration(outlook.seconds)} for {trials} trials"
-            + (f" with {others} other workers at it" if others else "; more workers divide that")
-        )
+        one, together = duration(outlook.trial_seconds), duration(outlook.seconds)
+        shared = f" with {others} other workers at it" if others else "; more workers divide that"
+        text = f"about {one} a trial, {together} for {trials} trials{shared}"
         if form.yes:
             reporter.message(text)
     confirm(text, form.yes)

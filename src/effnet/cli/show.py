@@ -168,8 +168,19 @@ def show_model(header: ModelHeader, form: ShowForm) -> None:
     out.print(f"[bold]classes[/] {header.num_classes}: {escape(names)}")
     if header.training:
         print_training(header)
-    for name, values in header.metrics.items():
-        if isinstance(values, dict):
+    print_metrics(header.metrics)
+
+
+def print_metrics(metrics: Mapping[str, Any]) -> None:
+    """Print what was measured, a line for each part, and which epoch was kept."""
+    out = console()
+    for name, values in metrics.items():
+        if name == "chosen":
+            out.print(
+                f"[bold]kept[/] epoch {values['epoch'] + 1}, in training top1 {values['top1']:.4g}, "
+                f"loss {values['loss']:.4g} on the validation images"
+            )
+        elif isinstance(values, dict):
             shown = ", ".join(
                 f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items()
             )

@@ -159,7 +159,10 @@ def _class_names(folder: Path) -> tuple[str, ...]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+    try:
+        return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+    except OSError as error:
+        raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
 
 def _check_classes(folder: Path, class_names: tuple[str, ...]) -> None:

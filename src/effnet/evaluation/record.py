@@ -20,7 +20,7 @@ def read_record(header: ModelHeader, path: Path) -> list[dict[str, Any]]:
         records = [dict(json.loads(line)) for line in text.splitlines()]
     except (OSError, ValueError, TypeError):
         return []
-    kept = header.metrics.get("val")
+    kept = header.metrics.get("chosen", header.metrics.get("val"))  # in files written before, under "val"
     return records if isinstance(kept, dict) and any(_is_epoch(record, kept) for record in records) else []
 
 

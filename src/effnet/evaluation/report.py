@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ NUM_EXAMPLES = 3
 MAX_NUMBERED_CLASSES = 25  # above, cells are too small for numbers
 MAX_TICKS = 125  # more class names do not fit beside each other
 MAX_NAME_LENGTH = 24
+MAX_FILE_NAME_BYTES = 100  # a file system takes 255, an encrypted one 143, and a temporary name is longer
 BLUE, ORANGE, GREY = "#1f6fb4", "#d9730d", "#8a8a8a"
 
 
@@ -156,7 +158,7 @@ def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> Non
     figure, axes = new_figure(3.2 * len(examples), 4.2, nrows=1, ncols=len(examples), squeeze=False)
     for axis, (name, label, image) in zip(axes[0], examples, strict=True):
         truth = dataset.class_names[label]
-        path = folder / "examples" / f"{truth}_{Path(name).stem}.png"
+        path = folder / "examples" / f"{file_name(f'{truth}_{Path(name).stem}')}.png"
         write_bytes(path, partial(image.save, format="png"))
         (prediction,) = classifier.predict(path)
         axis.imshow(image, cmap="gray")
@@ -164,6 +166,15 @@ def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> Non
         best = [f"{shorten(name)}: {probability:.1%}" for name, probability in prediction.classes[:3]]
         axis.set_title("\n".join([f"true: {shorten(truth)}", *best]), fontsize=10, parse_math=False)
     save_figure(figure, folder / "examples.png")
+
+
+def file_name(text: str) -> str:
+    """Cut a name to what every file system takes; a hash at the end keeps those cut apart."""
+    data = text.encode(errors="surrogatepass")
+    if len(data) <= MAX_FILE_NAME_BYTES:
+        return text
+    end = f"-{sha256(data).hexdigest()[:8]}"
+    return data[: MAX_FILE_NAME_BYTES - len(end)].decode(errors="ignore") + end
 
 
 def pick_examples(samples: Samples) -> list[tuple[str, int, "Image"]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from effnet.data.datasets import DataSet
+from effnet.data.datasets import SPLIT_FOLDERS, DataSet
 from effnet.errors import EffnetError, UsageError
 from effnet.training import state
 
@@ -30,7 +30,7 @@ def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Pat
         return folder
     if state.exists(folder):
         raise UsageError(
-            f"{folder} holds an unfinished training; go on with: effnet train --resume {folder}, "
+            f"{folder} holds an unfinished training; go on with: {state.resume_command(folder)}, "
             f"choose another --out, or --overwrite to start anew"
         )
     if (folder / MODEL_FILE).exists():
@@ -38,18 +38,35 @@ def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Pat
     return folder
 
 
-def outside_data(dataset: DataSet, folder: Path) -> Path:
-    """Return the folder, if results can go there.
+def outside_data(dataset: DataSet, folder: Path, *, flag: str = "--out") -> Path:
+    """Return the folder, if results can go there; `flag` is what it was given by.
 
     Raises:
         UsageError: it lies inside the data.
 
     """
-    if not dataset.is_split and folder.resolve().is_relative_to(dataset.source):
+    if is_inside(dataset, folder.resolve()):
         raise UsageError(
-            f"{folder} lies inside the data, where it would become a class; choose an --out elsewhere"
+            f"{folder} lies inside the data, where it would become a class; choose another {flag}"
         )
     return folder
+
+
+def is_inside(dataset: DataSet, folder: Path) -> bool:
+    """Tell whether what lies in a folder, given as a resolved path, would count as images of the data set.
+
+    Beside the parts of a split there is room for other folders, but for one that is called as a part is.
+    """
+    root = Path(dataset.source)
+    if not root.is_absolute():  # a name: its images are no files of the user
+        return False
+    if not dataset.is_split:
+        return folder.is_relative_to(root)
+    found = {samples.names[0].partition("/")[0] for samples in dataset.parts.values()}
+    if any(folder.is_relative_to((root / part).resolve()) for part in found):  # a part may be a link
+        return True
+    below = folder.relative_to(root).parts[:1] if folder.is_relative_to(root) else ()
+    return any(name.casefold() in names for name in below for names in SPLIT_FOLDERS.values())
 
 
 @contextmanager

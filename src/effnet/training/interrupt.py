@@ -19,7 +19,7 @@ class InterruptedTrainingError(EffnetError):
 
     def __init__(self, number: int, step: int, folder: Path) -> None:
         name = signal.Signals(number).name
-        super().__init__(f"stopped by {name} after step {step}; go on with: effnet train --resume {folder}")
+        super().__init__(f"stopped by {name} after step {step}; go on with: {state.resume_command(folder)}")
         self.exit_code = 128 + number
 
 

@@ -157,9 +157,8 @@ class MemoryGuard:
         gc.collect()
         num_images = self.trainer.train.batch_size
         batches = f"batches of {num_images} images in {in_words(num_images, self.pieces)}"
-        stays = (
-            f"the last saved state stays, and effnet train --resume {self.folder} goes on with it as it was"
-        )
+        command = state.resume_command(self.folder)
+        stays = f"the last saved state stays, and {command} goes on with it as it was"
         text = f"out of memory at step {self.trainer.step} with {batches}{self.remedy()}"
         return EffnetError(f"{text}; {stays}" if state.exists(self.folder) else text)
 

@@ -1,13 +1,11 @@
 """What a training leaves behind: the model file, the record of the run, pictures."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from effnet import config as configuration
 from effnet import modelfile
-from effnet.config import TrainConfig
 from effnet.data.datasets import DataSet
 from effnet.device import environment
 from effnet.evaluation import report
@@ -16,8 +14,8 @@ from effnet.evaluation.metrics import Evaluation
 from effnet.modelfile import ModelHeader
 from effnet.training.folder import MODEL_FILE
 from effnet.training.kept import Best
+from effnet.training.loop import Trainer
 from effnet.training.parts import Parts
-from effnet.training.reporter import EpochRecord
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,7 @@ class TrainResult:
 
     folder: Path
     classifier: Classifier
+    """As `effnet.load` returns it from the model file."""
     best: Best
     evaluation: Evaluation
     """On the test part, read once, at the end; on the validation part when there is no test part."""
@@ -48,18 +47,19 @@ class TrainResult:
         }
 
 
-def describe(parts: Parts, config: TrainConfig) -> ModelHeader:
+def describe(parts: Parts, trainer: Trainer) -> ModelHeader:
     """Build the header of the model file, without results; the configuration is that of the end."""
-    dataset, splits = parts.dataset, parts.splits
+    dataset = parts.dataset
+    sources = {"train": trainer.train.pixels, "val": trainer.val.pixels}
     training = {
         "data": dataset.name,
-        "num_images": {"train": len(splits.train), "val": len(splits.val)},
-        "config": configuration.to_dict(config),
+        "num_images": {part: len(pixels.names) for part, pixels in sources.items()},
+        "config": configuration.to_dict(trainer.config),
         "environment": environment(parts.device),
     }
     if parts.sizing:
         training["sizing"] = dict(parts.sizing)
-    return ModelHeader(parts.spec, parts.preprocess, dataset.class_names, training, split=splits.drawn)
+    return ModelHeader(parts.spec, parts.preprocess, dataset.class_names, training, split=parts.splits.drawn)
 
 
 def save_model(path: Path, header: ModelHeader, best: Best) -> None:
@@ -67,19 +67,21 @@ def save_model(path: Path, header: ModelHeader, best: Best) -> None:
     modelfile.save(path, header, {name: tensor.numpy() for name, tensor in best.weights.items()})
 
 
-def write_results(result: TrainResult, records: Sequence[EpochRecord], dataset: DataSet) -> None:
-    """Write the metrics into the model file, then the pictures."""
-    best = result.best
-    kept = {"top1": best.val_top1, "loss": best.val_loss, "epoch": best.epoch}
-    tested = {result.evaluation.split: result.evaluation.summary()}
-    metrics: dict[str, Any] = {
+def metrics_of(trainer: Trainer, seconds: float, evaluation: Evaluation | None) -> dict[str, Any]:
+    """Return what was measured: of the epoch kept, in training; of the part tested, if it was, at the end."""
+    best, records = trainer.best, trainer.records
+    assert best is not None  # a finished training has at least one epoch
+    tested = {} if evaluation is None else {evaluation.split: evaluation.summary()}
+    return {
         **tested,
-        "val": {**tested.get("val", {}), **kept},
+        "chosen": {"epoch": best.epoch, "top1": best.val_top1, "loss": best.val_loss},
         "epochs": len(records),
         "steps": records[-1].step,
-        "seconds": round(result.seconds, 1),
+        "seconds": round(seconds, 1),
     }
-    save_model(result.model_path, replace(result.classifier.header, metrics=metrics), best)
-    report.draw_curves([record.to_dict() for record in records], result.folder / "curves.png")
+
+
+def draw_pictures(result: TrainResult, dataset: DataSet) -> None:
+    """Draw what was measured at the end, and some images with their answers."""
     report.draw_confusion(result.evaluation, result.folder / "confusion.png")
     report.draw_examples(result.classifier, dataset, result.folder)

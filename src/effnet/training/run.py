@@ -11,6 +11,9 @@ from effnet.data.pixels import skipped
 from effnet.device import kept_memory
 from effnet.errors import DataError
 from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.metrics import Evaluation
+from effnet.evaluation.report import draw_curves
+from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet
 from effnet.spec import netspec
 from effnet.training import state as states
@@ -19,7 +22,7 @@ from effnet.training.folder import MODEL_FILE, locked
 from effnet.training.loop import Trainer
 from effnet.training.parts import Parts, assemble
 from effnet.training.reporter import Reporter, Silent
-from effnet.training.results import TrainResult, describe, save_model, write_results
+from effnet.training.results import TrainResult, describe, draw_pictures, metrics_of, save_model
 from effnet.training.state import State
 
 
@@ -68,25 +71,53 @@ def run_parts(
     with locked(folder), kept_memory(parts.device):
         if state is None:
             states.remove(folder)  # `overwrite` was said, or there is none
-        trainer = fit(job, state)
-        result = finish(trainer, job)
-        states.remove(folder)
-        return result
+        return finish(fit(job, state), job)
 
 
 def finish(trainer: Trainer, job: Job) -> TrainResult:
-    """Save the best weights, then read the test part for the first and only time."""
-    best, parts, reporter = trainer.best, job.parts, job.reporter
+    """Save the best weights, then read the test part for the first and only time.
+
+    Raises:
+        DataError: too many images of the part to test are unreadable. The training is finished all the same.
+
+    """
+    best, parts, path = trainer.best, job.parts, job.folder / MODEL_FILE
     assert best is not None  # a finished training has at least one epoch
-    header = describe(parts, trainer.config)
-    save_model(job.folder / MODEL_FILE, header, best)  # whatever becomes of the test part, weights are safe
+    header = describe(parts, trainer)
+    save_model(path, header, best)  # whatever becomes of the test part, weights are safe
     network = ConvNet(parts.spec, len(parts.dataset.class_names))
     network.load_state_dict(best.weights)
-    classifier = Classifier(header, network, parts.device)
-    named = set(map(skipped, trainer.val.pixels.broken))  # it may be the part tested
-    evaluation = classifier.evaluate(
-        parts.dataset, say=lambda text: None if text in named else reporter.message(text)
-    )
-    result = TrainResult(job.folder, classifier, best, evaluation, perf_counter() - job.started)
-    write_results(result, trainer.records, parts.dataset)
+    try:
+        evaluation = evaluate(Classifier(header, network, parts.device), trainer, job)
+    except DataError as error:
+        write_results(trainer, job, header, None)
+        states.remove(job.folder)
+        raise type(error)(
+            f"{error}; the trained weights are in {path}: measure them with effnet evaluate"
+        ) from error
+    header, seconds = write_results(trainer, job, header, evaluation)
+    classifier = Classifier(header, network, parts.device, path)
+    result = TrainResult(job.folder, classifier, best, evaluation, seconds)
+    draw_pictures(result, parts.dataset)
+    states.remove(job.folder)
     return result
+
+
+def evaluate(classifier: Classifier, trainer: Trainer, job: Job) -> Evaluation:
+    """Evaluate what was trained; images that were named as unreadable before are not named again."""
+    named = set(map(skipped, trainer.val.pixels.broken))  # it may be the part tested
+    return classifier.evaluate(
+        job.parts.dataset, say=lambda text: None if text in named else job.reporter.message(text)
+    )
+
+
+def write_results(
+    trainer: Trainer, job: Job, header: ModelHeader, evaluation: Evaluation | None
+) -> tuple[ModelHeader, float]:
+    """Write the metrics into the model file, and the curves; return the final header and the time taken."""
+    assert trainer.best is not None
+    seconds = perf_counter() - job.started
+    final = replace(header, metrics=metrics_of(trainer, seconds, evaluation))
+    save_model(job.folder / MODEL_FILE, final, trainer.best)
+    draw_curves([record.to_dict() for record in trainer.records], job.folder / "curves.png")
+    return final, seconds

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +90,15 @@ def load(folder: Path) -> tuple[State, str | None]:
 
 
 def remove(folder: Path) -> None:
-    """Remove the states of a finished training."""
-    for name in (STATE_FILE, PREVIOUS_FILE):
-        (folder / name).unlink(missing_ok=True)
+    """Remove the states of a finished training, and what a process killed while it saved one left."""
+    cut_off = folder.glob(f".{STATE_FILE}.*.state")  # as `write_bytes` names what is not whole yet
+    for path in (folder / STATE_FILE, folder / PREVIOUS_FILE, *cut_off):
+        path.unlink(missing_ok=True)
+
+
+def resume_command(folder: Path) -> str:
+    """Return the command that goes on with the unfinished training in a folder."""
+    return shlex.join(["effnet", "train", "--resume", str(folder)])
 
 
 def _read(path: Path) -> State:

@@ -40,7 +40,7 @@ class Terms:
     """What predicts: torch, as `effnet predict` does, or onnxruntime."""
     data: str | Path | None = None
     """Data set to train on, by name or folder: its classes and channels count; a training can be timed."""
-    recipe: str | None = None
+    recipe: str | Path | None = None
     """Recipe of that training; the one that fits the data when not given."""
 
 

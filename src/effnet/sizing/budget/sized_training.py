@@ -28,7 +28,7 @@ def train(
     /,
     *,
     out: str | Path | None = None,
-    recipe: str | None = None,
+    recipe: str | Path | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
     **settings: Any,

@@ -25,7 +25,7 @@ def search(
     /,
     *,
     out: str | Path | None = None,
-    recipe: str | None = None,
+    recipe: str | Path | None = None,
     reporter: SearchReporter | None = None,
     **settings: Any,
 ) -> SearchResult:

@@ -76,7 +76,7 @@ def study(
     /,  # so that `data` among the settings is the recipe's part of that name
     *,
     out: str | Path | None = None,
-    recipe: str | None = None,
+    recipe: str | Path | None = None,
     reporter: Reporter | None = None,
     stop_after: float | None = None,
     **settings: Any,
