@@ -49,4 +49,4 @@ def print_confusion(evaluation: Evaluation) -> None:
 def print_caution(evaluation: Evaluation) -> None:
     """Say why the numbers are too good, if they are."""
     if evaluation.caution is not None:
-        console().print(f"\nnote: {evaluation.caution}")
+        console().print(f"\nnote: {evaluation.caution}", markup=False)

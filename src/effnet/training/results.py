@@ -53,6 +53,7 @@ def describe(parts: Parts, config: TrainConfig) -> ModelHeader:
     dataset, splits = parts.dataset, parts.splits
     training = {
         "data": dataset.name,
+        "fingerprint": dataset.fingerprint(),
         "num_images": {"train": len(splits.train), "val": len(splits.val)},
         "config": configuration.to_dict(config),
         "environment": environment(parts.device),
