@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from effnet import modelfile
 from effnet.data.datasets import open_dataset
@@ -142,3 +142,24 @@ def test_classes_in_another_order_are_refused(path: Path, tmp_path: Path) -> Non
     turned = replace(HEADER, class_names=("fly", "bee", "ant"))
     with pytest.raises(DataError, match="the classes of the model in another order: ant, bee, fly"):
         load(write(path, turned)).evaluate(data)
+
+
+def test_a_pillow_image_is_answered_as_its_file(path: Path, tmp_path: Path) -> None:
+    photo, exif = tmp_path / "photo.png", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(photo, exif=exif)
+    classifier = load(write(path), device="cpu")
+    with Image.open(photo) as image:
+        (of_file,), (of_image,) = classifier.predict(photo), classifier.predict(image)
+    assert of_image.classes == of_file.classes
+
+
+def test_a_truncated_pillow_image_can_be_left_out(path: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.effect_noise((64, 64), 90).save(photo)
+    photo.write_bytes(photo.read_bytes()[:1500])
+    broken: list[DataError] = []
+    with Image.open(photo) as image:
+        assert load(write(path)).predict([image], on_broken=broken.append) == []
+    assert str(broken[0]).startswith("image 0: damaged image: ")

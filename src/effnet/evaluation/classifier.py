@@ -72,7 +72,8 @@ class Classifier:
         """Classify images.
 
         Args:
-            images: one or several of: path of an image, path of a folder (all images below it), Pillow image.
+            images: one or several of: path of an image, path of a folder (all images below it), Pillow image,
+                which is turned upright by its EXIF tag as its file would be.
             top: number of classes to return, at most all.
             on_broken: told of each image that cannot be read, which is then left out; by default it raises.
 
@@ -107,7 +108,7 @@ class Classifier:
         inputs = []
         for name, image in named:
             try:
-                inputs.append((name, torch.from_numpy(self._input(image))))
+                inputs.append((name, torch.from_numpy(self._input(name, image))))
             except DataError as error:
                 on_broken(error)
         return inputs
@@ -117,10 +118,9 @@ class Classifier:
         names = self.header.class_names
         return tuple((names[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True))
 
-    def _input(self, image: ImageLike) -> Any:
-        mode = self.header.preprocess.mode
-        decoded = image if isinstance(image, Image.Image) else decode(Path(image), mode)
-        return self.header.preprocess(decoded)
+    def _input(self, name: str, image: ImageLike) -> Any:
+        source = image if isinstance(image, Image.Image) else Path(image)
+        return self.header.preprocess(decode(source, self.header.preprocess.mode, name))
 
     def evaluate(
         self,
