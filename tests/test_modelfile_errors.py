@@ -142,6 +142,24 @@ def test_a_header_with_a_bad_value_is_refused(path: Path, key: str, value: objec
         modelfile.load(write_header(path, header))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("training", {"config": None}, "training.config is no dict"),
+        ("training", {"config": {"data": None}}, "training.config.data is no dict"),
+        ("training", {"fingerprint": 7}, "training.fingerprint is no str"),
+        ("training", {"num_images": {"train": "many"}}, "training.num_images.train is no int"),
+        ("split", {"test": None}, "split.test is no list"),
+        ("split", {"test": [1]}, "split.test holds what is no name of an image"),
+    ],
+)
+def test_a_record_of_another_shape_is_named(path: Path, key: str, value: object, problem: str) -> None:
+    header = header_json(path) | {key: value}
+    with pytest.raises(ModelFileError) as caught:
+        modelfile.load(write_header(path, header))
+    assert str(caught.value) == f"{path}: the header is damaged: {problem}"
+
+
 @pytest.mark.parametrize("missing", ["spec", "preprocess", "class_names", "training", "metrics", "split"])
 def test_a_header_that_lacks_something_is_refused(path: Path, missing: str) -> None:
     header = header_json(path)

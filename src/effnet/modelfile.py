@@ -37,7 +37,7 @@ class ModelHeader:
     preprocess: Preprocess
     class_names: tuple[str, ...]
     training: Mapping[str, Any] = field(default_factory=dict)
-    """Configuration, data set and machine of the training; empty for weights from elsewhere."""
+    """Configuration, data set and machine of the training; weights from elsewhere may lack any of it."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """What was measured at the end of training, per split."""
     split: Mapping[str, list[str]] = field(default_factory=dict)
@@ -48,6 +48,11 @@ class ModelHeader:
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it says how it was trained, as `effnet train` does."""
+        return {"data", "num_images", "config", "environment"} <= self.training.keys()
 
 
 def save(path: Path, header: ModelHeader, arrays: Arrays) -> None:
@@ -156,11 +161,34 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
         raise ModelFileError(f"{path}: the header is damaged: {error}") from error
 
 
+_KINDS = {"class_names": list, "training": dict, "metrics": dict, "split": dict, "effnet_version": str}
+_TRAINING_KINDS = {
+    "data": str, "fingerprint": str, "num_images": dict, "config": dict, "environment": dict, "sizing": dict
+}  # fmt: skip
+
+
+def _check_kinds(values: Mapping[str, Any], kinds: Mapping[str, type], prefix: str = "") -> None:
+    for key, kind in kinds.items():
+        if not isinstance(values[key], kind):
+            raise ValueError(f"{prefix}{key} is no {kind.__name__}")
+
+
+def _check_known(values: Mapping[str, Any], kinds: Mapping[str, type], prefix: str) -> None:
+    """Check what is there; the record of a training elsewhere may lack all of it."""
+    _check_kinds(values, {key: kind for key, kind in kinds.items() if key in values}, prefix)
+
+
 def _check_types(data: dict[str, Any]) -> None:
-    expected = {"class_names": list, "training": dict, "metrics": dict, "split": dict, "effnet_version": str}
-    for key, kind in expected.items():
-        if not isinstance(data[key], kind):
-            raise ValueError(f"{key} is not a {kind.__name__}")
+    _check_kinds(data, _KINDS)
+    training = data["training"]
+    _check_known(training, _TRAINING_KINDS, "training.")
+    _check_known(training.get("config", {}), {"data": dict}, "training.config.")
+    counts = training.get("num_images", {})
+    _check_kinds(counts, dict.fromkeys(counts, int), "training.num_images.")
+    _check_kinds(data["split"], dict.fromkeys(data["split"], list), "split.")
+    for part, names in data["split"].items():
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(f"split.{part} holds what is no name of an image")
     names = data["class_names"]
     if not names or len(set(map(str, names))) < len(names):
         raise ValueError(

@@ -12,7 +12,7 @@ from scipy import stats
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
-from effnet.data.splits import Splits, absent_classes, find_part, held_out, split
+from effnet.data.splits import Drawn, HeldOut, Splits, absent_classes, find_parts, held_out, split
 from effnet.errors import DataError, UsageError
 
 
@@ -150,29 +150,58 @@ def test_the_smallest_data_set_that_can_be_split_is_split() -> None:
         assert sorted(part.labels) == [0, 1]
 
 
+def drawn(*test: str, fingerprint: str | None = None) -> Drawn:
+    return Drawn({"test": test}, fingerprint)
+
+
 def test_evaluation_takes_the_test_part_of_the_data_set_first() -> None:
     data = split_dataset(train=samples(3, 3, prefix="t"), test=samples(2, 2, prefix="x"))
-    assert held_out(data, {"test": ["t0.png"]}) == ("test", data.parts["test"])
+    assert held_out(data, drawn("t0.png", fingerprint="other")) == HeldOut("test", data.parts["test"])
 
 
-def test_evaluation_takes_the_images_that_were_drawn_when_training() -> None:
-    part, remembered = held_out(dataset(5, 5), {"test": ["7.png", "2.png"], "val": ["3.png"]})
-    assert (part, remembered.names, remembered.labels.tolist()) == ("test", ("2.png", "7.png"), [0, 1])
+@pytest.mark.parametrize("fingerprint", [None, dataset(5, 5).fingerprint()])
+def test_evaluation_takes_the_images_that_were_drawn_when_training(fingerprint: str | None) -> None:
+    held = held_out(dataset(5, 5), drawn("7.png", "2.png", fingerprint=fingerprint))
+    assert (held.part, held.samples.names, held.samples.labels.tolist()) == (
+        "test", ("2.png", "7.png"), [0, 1],
+    )  # fmt: skip
+    assert held.lost is None
 
 
-def test_evaluation_forgets_the_draw_when_images_are_missing() -> None:
-    part, everything = held_out(dataset(5, 5), {"test": ["7.png", "gone.png"]})
-    assert (part, len(everything)) == ("all", 10)
+def test_evaluation_of_other_images_with_the_drawn_names_takes_all_and_says_why() -> None:
+    held = held_out(dataset(5, 6), drawn("7.png", "2.png", fingerprint=dataset(5, 5).fingerprint()))
+    assert (held.part, len(held.samples)) == ("all", 11)
+    assert held.lost == "these are not the images that the training began with, by their names and classes"
+
+
+def test_evaluation_forgets_the_draw_when_images_are_missing_and_names_them() -> None:
+    held = held_out(dataset(5, 5), drawn("7.png", "gone.png"))
+    assert (held.part, len(held.samples)) == ("all", 10)
+    assert held.lost == (
+        "of the 2 images that were drawn when the model was trained, 1 is missing (gone.png)"
+    )
+
+
+def test_evaluation_of_wholly_other_images_names_none() -> None:
+    held = held_out(dataset(5, 5), drawn("x.png", "y.png", fingerprint="other"))
+    assert (held.part, held.lost) == (
+        "all", "none of the 2 images that were drawn when the model was trained is here",
+    )  # fmt: skip
 
 
 def test_evaluation_falls_back_to_the_validation_part() -> None:
     data = split_dataset(train=samples(3, 3), val=samples(2, 2, prefix="v"))
-    assert held_out(data, {}) == ("val", data.parts["val"])
+    assert held_out(data, Drawn({})) == HeldOut("val", data.parts["val"])
 
 
 def test_evaluation_of_unknown_images_takes_all() -> None:
-    part, everything = held_out(dataset(4, 4), {})
-    assert (part, len(everything)) == ("all", 8)
+    held = held_out(dataset(4, 4), Drawn({}, "other"))
+    assert (held.part, len(held.samples), held.lost) == ("all", 8, None)
+
+
+def test_parts_of_another_data_set_are_its_own() -> None:
+    data = split_dataset(train=samples(3, 3, prefix="t"), val=samples(2, 2, prefix="v"))
+    assert find_parts(data, drawn("t0.png", fingerprint="other")).keys() == {"train", "val", "all"}
 
 
 def test_classes_that_a_held_out_part_lacks_are_named() -> None:
@@ -187,9 +216,8 @@ def test_drawn_parts_lack_no_class(counts: list[int]) -> None:
     assert absent_classes(split(data, DataConfig(), 0), data.class_names) == {}
 
 
-def part_names(data: DataSet, drawn: dict[str, list[str]], part: str) -> tuple[str, ...] | None:
-    found = find_part(data, drawn, part)
-    return None if found is None else found.names
+def part_names(data: DataSet, names: dict[str, list[str]], part: str) -> tuple[str, ...]:
+    return find_parts(data, Drawn(names, data.fingerprint()))[part].names
 
 
 @given(counts=class_counts, seed=st.integers(0, 1000))
@@ -213,13 +241,20 @@ def test_parts_of_the_data_set_are_found_without_a_draw() -> None:
     data = split_dataset(train=samples(3, 3, prefix="t"), val=samples(2, 2, prefix="v"))
     assert part_names(data, {}, "train") == data.parts["train"].names
     assert part_names(data, {}, "val") == data.parts["val"].names
-    assert part_names(data, {}, "test") is None
+    assert "test" not in find_parts(data, Drawn({}))
 
 
-@pytest.mark.parametrize("drawn", [{}, {"test": ["7.png", "gone.png"]}])
-@pytest.mark.parametrize("part", ["train", "val", "test"])
-def test_a_draw_that_is_not_of_these_images_gives_no_parts(drawn: dict[str, list[str]], part: str) -> None:
-    assert part_names(dataset(5, 5), drawn, part) is None
+@pytest.mark.parametrize("names", [{}, {"test": ["7.png", "gone.png"]}])
+@pytest.mark.parametrize("fingerprint", [None, dataset(5, 5).fingerprint()])
+def test_a_draw_that_is_not_of_these_images_gives_no_parts(
+    names: dict[str, list[str]], fingerprint: str | None
+) -> None:
+    assert find_parts(dataset(5, 5), Drawn(names, fingerprint)).keys() == {"all"}
+
+
+def test_drawn_names_among_other_images_give_no_parts() -> None:
+    other = drawn("7.png", fingerprint=dataset(5, 6).fingerprint())
+    assert find_parts(dataset(5, 5), other).keys() == {"all"}
 
 
 limits = st.integers(6, 200)

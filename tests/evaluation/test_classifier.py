@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from effnet import modelfile
-from effnet.errors import DataError, ModelFileError
+from effnet.data.datasets import open_dataset
+from effnet.errors import DataError, ModelFileError, UsageError
 from effnet.evaluation.classifier import load
 from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
@@ -68,11 +69,52 @@ def test_weights_of_another_network_are_one_line(path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def folder(root: Path, *class_names: str) -> Path:
+def folder(root: Path, *class_names: str, images: int = 1) -> Path:
     for name in class_names:
         (root / name).mkdir(parents=True)
-        Image.new("RGB", (8, 8)).save(root / name / "1.png")
+        for number in range(1, images + 1):
+            Image.new("RGB", (8, 8)).save(root / name / f"{number}.png")
     return root
+
+
+def trained_on(data: Path) -> ModelHeader:
+    """Return the header of a model for which one image of each class was drawn for testing."""
+    drawn = [f"{name}/1.png" for name in HEADER.class_names]
+    training = {"fingerprint": open_dataset(data).fingerprint()}
+    return replace(HEADER, training=training, split={"test": drawn})
+
+
+def test_the_images_that_training_never_saw_are_measured(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
+    evaluation = load(write(path, trained_on(data))).evaluate(data)
+    assert (evaluation.split, evaluation.num_images, evaluation.caution) == ("test", 3, None)
+
+
+def test_another_folder_with_the_same_names_is_measured_whole_with_a_caution(
+    path: Path, tmp_path: Path
+) -> None:
+    header = trained_on(folder(tmp_path / "old", "ant", "bee", "fly", images=2))
+    other = folder(tmp_path / "new", "ant", "bee", "fly", images=3)
+    evaluation = load(write(path, header)).evaluate(other)
+    assert (evaluation.split, evaluation.num_images) == ("all", 9)
+    assert str(evaluation.caution).startswith("these are not the images that the training began with")
+
+
+def test_a_drawn_image_that_is_missing_is_named(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
+    classifier = load(write(path, trained_on(data)))
+    (data / "bee" / "1.png").unlink()
+    lost = "of the 3 images that were drawn when the model was trained, 1 is missing (bee/1.png)"
+    with pytest.raises(UsageError) as caught:
+        classifier.evaluate(data, split="test")
+    assert str(caught.value) == f"data has no split 'test': {lost}; known: all"
+    assert str(classifier.evaluate(data).caution).startswith(f"{lost}, so all images")
+
+
+def test_a_split_that_there_never_was_lists_those_that_are(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
+    with pytest.raises(UsageError, match=r"^data has no split 'dev'; known: all, test, train$"):
+        load(write(path, trained_on(data))).evaluate(data, split="dev")
 
 
 def test_a_folder_with_the_classes_of_the_model_is_measured(path: Path, tmp_path: Path) -> None:
@@ -100,3 +142,24 @@ def test_classes_in_another_order_are_refused(path: Path, tmp_path: Path) -> Non
     turned = replace(HEADER, class_names=("fly", "bee", "ant"))
     with pytest.raises(DataError, match="the classes of the model in another order: ant, bee, fly"):
         load(write(path, turned)).evaluate(data)
+
+
+def test_a_pillow_image_is_answered_as_its_file(path: Path, tmp_path: Path) -> None:
+    photo, exif = tmp_path / "photo.png", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(photo, exif=exif)
+    classifier = load(write(path), device="cpu")
+    with Image.open(photo) as image:
+        (of_file,), (of_image,) = classifier.predict(photo), classifier.predict(image)
+    assert of_image.classes == of_file.classes
+
+
+def test_a_truncated_pillow_image_can_be_left_out(path: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    Image.effect_noise((64, 64), 90).save(photo)
+    photo.write_bytes(photo.read_bytes()[:1500])
+    broken: list[DataError] = []
+    with Image.open(photo) as image:
+        assert load(write(path)).predict([image], on_broken=broken.append) == []
+    assert str(broken[0]).startswith("image 0: damaged image: ")

@@ -268,3 +268,9 @@ def test_an_evaluation_of_another_classifier_is_refused(tmp_path: Path) -> None:
     _, classifier, _ = synthetic(("a", "c"))
     with pytest.raises(UsageError, match="other classes than the classifier"):
         effnet.write_report(evaluation, tmp_path, classifier=classifier, data=dataset)
+
+
+def test_a_model_trained_elsewhere_has_a_report_too(tmp_path: Path) -> None:
+    evaluation, classifier, dataset = synthetic(("a", "b"))
+    classifier.header = replace(classifier.header, training={"by": "me"})
+    assert "the model file has no record of it" in write(tmp_path, (evaluation, classifier, dataset)).text

@@ -3,8 +3,14 @@
 import pytest
 import torch
 
-from effnet.evaluation.metrics import Evaluation, summarise
-from effnet.evaluation.mistakes import Confusion, confident_mistakes, frequent_confusions, weak_classes
+from effnet.evaluation.metrics import ClassResult, Evaluation, summarise
+from effnet.evaluation.mistakes import (
+    Confusion,
+    confident_mistakes,
+    frequent_confusions,
+    weak_classes,
+    weakest_first,
+)
 
 CLASS_NAMES = ("ant", "bee", "cat")
 
@@ -53,3 +59,10 @@ def test_no_mistake_is_no_entry() -> None:
 
 def test_the_weakest_fifth_is_marked_and_an_absent_class_is_not() -> None:
     assert [result.name for result in weak_classes(evaluation())] == ["bee"]
+
+
+def test_classes_without_images_come_after_the_weak_ones() -> None:
+    classes = [
+        ClassResult(name, 0.0, 0.0, f1, n) for name, f1, n in (("a", 0.0, 0), ("b", 0.9, 5), ("c", 0.2, 5))
+    ]
+    assert [result.name for result in weakest_first(classes)] == ["c", "b", "a"]

@@ -113,3 +113,12 @@ def test_damaged_files_give_an_image_or_a_data_error(
         except DataError:
             return
     assert image.mode == "RGB"
+
+
+def test_a_truncated_pillow_image_is_called_by_its_name() -> None:
+    file = encoded("PNG")
+    with (
+        Image.open(BytesIO(file[: len(file) * 2 // 3])) as image,
+        pytest.raises(DataError, match=r"^image 3: damaged image: "),
+    ):
+        decode(image, name="image 3")

@@ -78,3 +78,16 @@ def test_damage_in_another_tag_does_not_hurt_the_picture() -> None:
     damaged = file.getvalue().replace(fraction, text)
     assert damaged != file.getvalue()
     assert np.array_equal(np.asarray(decode(damaged)), noise()[::-1, ::-1])
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_a_pillow_image_is_turned_as_its_file_and_left_as_it_was(orientation: int) -> None:
+    file = photo(noise(), orientation)
+    with Image.open(BytesIO(file)) as image:
+        assert np.array_equal(np.asarray(decode(image)), np.asarray(decode(file)))
+        assert np.array_equal(np.asarray(image), noise())
+
+
+def test_an_upright_image_is_not_turned_again() -> None:
+    upright = decode(photo(noise(), 6))
+    assert np.array_equal(np.asarray(decode(upright)), np.asarray(upright))

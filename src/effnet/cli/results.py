@@ -4,7 +4,7 @@ from rich.markup import escape
 
 from effnet.cli.output import console, table
 from effnet.evaluation.metrics import Evaluation
-from effnet.evaluation.mistakes import frequent_confusions
+from effnet.evaluation.mistakes import frequent_confusions, weakest_first
 
 MAX_LISTED_CLASSES = 20
 
@@ -20,7 +20,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     )
     if len(evaluation.classes) > MAX_LISTED_CLASSES:
         out.print(f"the {MAX_LISTED_CLASSES} of {len(evaluation.classes)} classes with the lowest F1:")
-    listed = sorted(evaluation.classes, key=lambda c: c.f1)[:MAX_LISTED_CLASSES]
+    listed = weakest_first(evaluation.classes)[:MAX_LISTED_CLASSES]
     shown = [c for c in evaluation.classes if c in listed]
     classes = table("", ["class", "images", "precision", "recall", "F1"])
     for c in shown:
@@ -49,4 +49,4 @@ def print_confusion(evaluation: Evaluation) -> None:
 def print_caution(evaluation: Evaluation) -> None:
     """Say why the numbers are too good, if they are."""
     if evaluation.caution is not None:
-        console().print(f"\nnote: {evaluation.caution}")
+        console().print(f"\nnote: {evaluation.caution}", markup=False)

@@ -166,7 +166,7 @@ def show_model(header: ModelHeader, form: ShowForm) -> None:
     )
     names = ", ".join(header.class_names[:20]) + (", …" if header.num_classes > 20 else "")
     out.print(f"[bold]classes[/] {header.num_classes}: {escape(names)}")
-    if header.training:
+    if header.is_recorded:
         print_training(header)
     print_metrics(header.metrics)
 

@@ -1,6 +1,7 @@
 """Who is held out: the data set's own split, or a stratified draw that only the seed decides."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
-from effnet.errors import DataError, UsageError
+from effnet.errors import DataError, UsageError, some
 
 # Second words of the generators for `data.max_train` and `data.max_val`; 0 and 1 draw what is held out.
 _MAX_TRAIN, _MAX_VAL = 2, 3
@@ -84,36 +85,70 @@ def absent_classes(splits: Splits, class_names: tuple[str, ...]) -> dict[str, li
     return absent
 
 
-def held_out(dataset: DataSet, drawn: dict[str, list[str]]) -> tuple[str, Samples]:
-    """Return what a model should be evaluated on, with the name of that part.
+@dataclass(frozen=True)
+class Drawn:
+    """What was drawn when a model was trained, as its model file remembers it."""
+
+    names: Mapping[str, Sequence[str]]
+    """Names of the images of each part."""
+    fingerprint: str | None = None
+    """Of the data set that they were drawn from; None in older model files, which trust the names alone."""
+
+    def lost(self, dataset: DataSet, parts: Iterable[str]) -> str | None:
+        """Say why the images of these parts cannot be told in a data set; None where they can."""
+        wanted = {name for part in parts for name in self.names.get(part, ())}
+        missing = sorted(wanted.difference(dataset.all_samples().names))
+        if missing and len(missing) == len(wanted):
+            return f"none of the {len(wanted)} images that were drawn when the model was trained is here"
+        if missing:
+            return (
+                f"of the {len(wanted)} images that were drawn when the model was trained, {len(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} missing ({some(missing, limit=3)})"
+            )
+        if wanted and self.fingerprint not in (None, dataset.fingerprint()):
+            return "these are not the images that the training began with, by their names and classes"
+        return None
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The images that a model should be evaluated on."""
+
+    part: str
+    samples: Samples
+    lost: str | None = None
+    """Why these are all images of the data set, though some of it was drawn for testing."""
+
+
+def held_out(dataset: DataSet, drawn: Drawn) -> HeldOut:
+    """Return what a model should be evaluated on.
 
     That is the data set's test part, else the part that was drawn from it for testing when the model was
-    trained (if all of those images are here), else its validation part, else everything.
+    trained (if this is that data set), else its validation part, else everything.
     """
     if "test" in dataset.parts:
-        return "test", dataset.parts["test"]
-    names = frozenset(drawn.get("test", ()))
-    remembered = dataset.all_samples().named(names)
-    if names and len(remembered) == len(names):
-        return "test", remembered
+        return HeldOut("test", dataset.parts["test"])
+    names, lost = frozenset(drawn.names.get("test", ())), drawn.lost(dataset, ["test"])
+    if names and lost is None:
+        return HeldOut("test", dataset.all_samples().named(names))
     if "val" in dataset.parts:
-        return "val", dataset.parts["val"]
-    return "all", dataset.all_samples()
+        return HeldOut("val", dataset.parts["val"])
+    return HeldOut("all", dataset.all_samples(), lost)
 
 
-def find_part(dataset: DataSet, drawn: dict[str, list[str]], part: str) -> Samples | None:
-    """Return a part by its name, as it was when a model was trained; None where there is none.
+def find_parts(dataset: DataSet, drawn: Drawn) -> dict[str, Samples]:
+    """Return all parts by name, as they were when a model was trained, if this is the data set of then.
 
-    `drawn` holds the names of the images that were drawn then. Unless training images were among them,
-    `train` is the others.
+    Unless training images were drawn, `train` is what was not. Of another data set these are its own parts.
     """
-    everything, held = dataset.all_samples(), frozenset(name for names in drawn.values() for name in names)
+    everything = dataset.all_samples()
     parts = {**dataset.parts, "all": everything}
-    if drawn and len(everything.named(held)) == len(held):
-        remembered = {name: everything.named(frozenset(names)) for name, names in drawn.items()}
+    if drawn.names and drawn.lost(dataset, drawn.names) is None:
+        remembered = {name: everything.named(frozenset(names)) for name, names in drawn.names.items()}
+        held = frozenset(name for names in drawn.names.values() for name in names)
         learned = parts.get("train", everything)
         parts |= {"train": learned.named(frozenset(learned.names) - held)} | remembered
-    return parts.get(part)
+    return parts
 
 
 def _counts(samples: Samples, share: float, *, keep: int) -> NDArray[np.int64]:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from effnet import modelfile
 from effnet.config import DataConfig, from_dict
-from effnet.data.datasets import DataSet, Samples, open_dataset
+from effnet.data.datasets import DataSet, open_dataset
 from effnet.data.loaders import EvalLoader
 from effnet.data.pixels import PixelFormat, Reading, ignore, silent
 from effnet.data.scan import image_files
-from effnet.data.splits import find_part, held_out
+from effnet.data.splits import Drawn, HeldOut, find_parts, held_out
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
 from effnet.device import kept_memory, pick_device, to_device
@@ -72,7 +72,8 @@ class Classifier:
         """Classify images.
 
         Args:
-            images: one or several of: path of an image, path of a folder (all images below it), Pillow image.
+            images: one or several of: path of an image, path of a folder (all images below it), Pillow image,
+                which is turned upright by its EXIF tag as its file would be.
             top: number of classes to return, at most all.
             on_broken: told of each image that cannot be read, which is then left out; by default it raises.
 
@@ -107,7 +108,7 @@ class Classifier:
         inputs = []
         for name, image in named:
             try:
-                inputs.append((name, torch.from_numpy(self._input(image))))
+                inputs.append((name, torch.from_numpy(self._input(name, image))))
             except DataError as error:
                 on_broken(error)
         return inputs
@@ -117,10 +118,9 @@ class Classifier:
         names = self.header.class_names
         return tuple((names[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True))
 
-    def _input(self, image: ImageLike) -> Any:
-        mode = self.header.preprocess.mode
-        decoded = image if isinstance(image, Image.Image) else decode(Path(image), mode)
-        return self.header.preprocess(decoded)
+    def _input(self, name: str, image: ImageLike) -> Any:
+        source = image if isinstance(image, Image.Image) else Path(image)
+        return self.header.preprocess(decode(source, self.header.preprocess.mode, name))
 
     def evaluate(
         self,
@@ -136,26 +136,27 @@ class Classifier:
         Args:
             data: name or folder.
             split: `train`, `val`, `test` or `all`; by default the images that training never saw: the data
-                set's test part, or the part that was drawn for testing when this model was trained.
+                set's test part, or the part that was drawn for testing when this model was trained. If the
+                images are not those of then, they are all measured, and `caution` says why.
             max_broken: share of images that may be unreadable, to be skipped; by default as in training.
             on_read: told how many images are read, of how many, for a progress bar.
             say: told of each image that is skipped, and when they do not fit into memory.
 
         Raises:
             DataError: classes differ from the model's, or too many images are unreadable.
-            UsageError: no such split.
+            UsageError: no such split, or it cannot be told any more.
 
         """
         dataset = data if isinstance(data, DataSet) else open_dataset(data)
         self._check_classes(dataset)
-        part, samples = self._part(dataset, split)
+        held = held_out(dataset, self.drawn) if split is None else self._part(dataset, split)
         preprocess = self.header.preprocess
         reading = Reading(self._data_config(max_broken), self.device, on_read, say)
-        pixels = open_pixels(samples, PixelFormat(preprocess, preprocess.resolution), reading)
+        pixels = open_pixels(held.samples, PixelFormat(preprocess, preprocess.resolution), reading)
         with released(pixels), kept_memory(self.device):
             logits, labels = predict_logits(self.network, EvalLoader(pixels, preprocess, BATCH_SIZE))
-        result = summarise(logits, labels, self.header.class_names, part, pixels.names)
-        return replace(result, broken=pixels.broken)
+        result = summarise(logits, labels, self.header.class_names, held.part, pixels.names)
+        return replace(result, broken=pixels.broken, lost=held.lost)
 
     def _data_config(self, max_broken: float | None) -> DataConfig:
         """Return how images are read: as in training, but where they are stored is decided here and now."""
@@ -164,15 +165,18 @@ class Classifier:
         known = {name: trained[name] for name in ("max_broken", "workers") if name in trained}
         return from_dict({"data": known | given}, origin="evaluate").data
 
-    def _part(self, dataset: DataSet, split: str | None) -> tuple[str, Samples]:
-        drawn = {name: list(names) for name, names in self.header.split.items()}
-        if split is None:
-            return held_out(dataset, drawn)
-        samples = find_part(dataset, drawn, split)
-        if samples is None:
-            known = sorted({"all", *drawn, *dataset.parts} | ({"train"} if drawn else set()))
-            raise UsageError(f"{dataset.name} has no split {split!r}; known: {', '.join(known)}")
-        return split, samples
+    @property
+    def drawn(self) -> Drawn:
+        """Which images were drawn when this model was trained."""
+        return Drawn(self.header.split, self.header.training.get("fingerprint"))
+
+    def _part(self, dataset: DataSet, split: str) -> HeldOut:
+        found, drawn = find_parts(dataset, self.drawn), self.drawn
+        if split in found:
+            return HeldOut(split, found[split])
+        lost = drawn.lost(dataset, drawn.names) if split in {"train", *drawn.names} else None
+        reason = "" if lost is None else f": {lost}"
+        raise UsageError(f"{dataset.name} has no split {split!r}{reason}; known: {', '.join(sorted(found))}")
 
     def _check_classes(self, dataset: DataSet) -> None:
         ours, theirs = self.header.class_names, dataset.class_names

@@ -1,6 +1,5 @@
 """The report of an evaluation: one HTML page that needs nothing else, and its pictures."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,17 @@ from effnet.evaluation import report
 from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
-from effnet.evaluation.mistakes import Mistake, confident_mistakes, frequent_confusions, weak_classes
+from effnet.evaluation.mistakes import (
+    Mistake,
+    confident_mistakes,
+    frequent_confusions,
+    weak_classes,
+    weakest_first,
+)
 from effnet.evaluation.page import Picture, flatten, machine, picture, write_page
 from effnet.evaluation.record import read_record
 from effnet.files import write_bytes
+from effnet.modelfile import ModelHeader
 from effnet.spec.cost import cost
 
 REPORT_FILE = "report.html"
@@ -70,7 +76,7 @@ def _contents(evaluation: Evaluation, classifier: Classifier) -> dict[str, Any]:
     return {
         "evaluation": evaluation,
         "network": header.spec.name,
-        "classes": sorted(evaluation.classes, key=lambda result: (not result.support, result.f1)),
+        "classes": weakest_first(evaluation.classes),
         "weak": weak_classes(evaluation),
         "confusions": frequent_confusions(evaluation, MAX_CONFUSIONS),
         "bins": [each for each in reliability(answers.confidence, answers.correct) if each.count],
@@ -126,13 +132,14 @@ def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
             f"{side}×{side} pixels, {preprocess.mode}: short side resized to {preprocess.resized_short_side} "
             f"({preprocess.interpolation}), middle cut out",
         ),
-        *_training_facts(header.training),
+        *_training_facts(header),
     ]
     return [(term, value) for term, value in facts if value]
 
 
-def _training_facts(training: Mapping[str, Any]) -> list[tuple[str, str]]:
-    if not training:
+def _training_facts(header: ModelHeader) -> list[tuple[str, str]]:
+    training = header.training
+    if not header.is_recorded:
         return [("Trained", "elsewhere; the model file has no record of it")]
     counts = ", ".join(f"{count:,} {part}" for part, count in training["num_images"].items())
     return [

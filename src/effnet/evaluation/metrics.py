@@ -15,11 +15,11 @@ from effnet.evaluation.calibration import calibration_error, reliability
 
 Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie within ± Z95
 
+_MIXED = "if the network learned from some of them, expect a lower accuracy on new ones"
 CAUTIONS = {
     "train": "these images are what the network learned from; on new images expect a lower accuracy",
     "val": "these images also chose the epoch; on new images expect a slightly lower accuracy",
-    "all": "these are all images of the data set; if the network learned from some of them, "
-    "expect a lower accuracy on new ones",
+    "all": f"these are all images of the data set; {_MIXED}",
 }
 
 
@@ -81,6 +81,8 @@ class Evaluation:
     """What the numbers were computed from; not in `to_dict`."""
     broken: tuple[str, ...] = ()
     """One message per image that could not be read and was skipped."""
+    lost: str | None = None
+    """Why all images were evaluated, though some were held out in training; see `HeldOut`."""
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -90,6 +92,8 @@ class Evaluation:
     @property
     def caution(self) -> str | None:
         """Why the numbers are too good, if the images were not kept for testing alone."""
+        if self.lost is not None:
+            return f"{self.lost}, so all images of the data set were evaluated; {_MIXED}"
         return CAUTIONS.get(self.split)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What goes wrong: classes taken for others, and the images a network was most sure of and wrong about."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,8 +65,12 @@ def confident_mistakes(evaluation: Evaluation, limit: int) -> list[Mistake]:
     ]
 
 
+def weakest_first(classes: Iterable[ClassResult]) -> list[ClassResult]:
+    """Sort classes by F1, the lowest first; classes without images, which have none, come last."""
+    return sorted(classes, key=lambda result: (not result.support, result.f1))
+
+
 def weak_classes(evaluation: Evaluation) -> list[ClassResult]:
     """Return the fifth of the classes with the lowest F1, at most ten; none that is perfect or absent."""
     limit = min(MAX_WEAK_CLASSES, -(-len(evaluation.classes) // 5))
-    imperfect = [result for result in evaluation.classes if result.support and result.f1 < 1]
-    return sorted(imperfect, key=lambda result: result.f1)[:limit]
+    return weakest_first(result for result in evaluation.classes if result.support and result.f1 < 1)[:limit]

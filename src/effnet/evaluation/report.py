@@ -149,8 +149,7 @@ def draw_reliability(evaluation: Evaluation, path: Path) -> None:
 
 def draw_examples(classifier: Classifier, dataset: DataSet, folder: Path) -> None:
     """Save a few held-out images of different classes as PNG, classify them and draw the answers."""
-    drawn = {name: list(names) for name, names in classifier.header.split.items()}
-    examples = pick_examples(held_out(dataset, drawn)[1])
+    examples = pick_examples(held_out(dataset, classifier.drawn).samples)
     if not examples:
         return
     for old in (folder / "examples").glob("*.png"):

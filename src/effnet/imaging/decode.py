@@ -28,31 +28,41 @@ _UPRIGHT = {
 }
 
 
-def decode(source: Path | bytes, mode: Mode = "RGB") -> Image.Image:
+def decode(source: Path | bytes | Image.Image, mode: Mode = "RGB", name: str | None = None) -> Image.Image:
     """Decode an image, turn it upright (EXIF) and convert it to RGB or greyscale.
 
     Transparent pixels are laid over white; 16-bit greyscale is scaled to 8 bits, not cut off; of an
-    animation the first frame is taken.
+    animation the first frame is taken. A Pillow image is treated as its file would be, at the frame where
+    it stands, and left open; messages call an image by `name`, if it is given.
 
     Raises:
         DataError: not an image, truncated, too large, or missing; the message names the file and the reason.
 
     """
+    called = name or (str(source) if isinstance(source, Path) else "image")
     try:
+        if isinstance(source, Image.Image):
+            return _finished(source, mode)
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{_name(source)}: {image.width}×{image.height} pixels; {_LIMIT}")
-            return to_mode(_upright(image), mode)
+            return _finished(image, mode)
     except FileNotFoundError:
-        raise DataError(f"{_name(source)}: no such file") from None
+        raise DataError(f"{called}: no such file") from None
     except UnidentifiedImageError:
-        raise DataError(f"{_name(source)}: {_not_an_image(source)}") from None
+        raise DataError(f"{called}: {_not_an_image(source)}") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{_name(source)}: too many pixels, by its header; {_LIMIT}") from None
-    except (DataError, MemoryError):
+        raise DataError(f"{called}: too many pixels, by its header; {_LIMIT}") from None
+    except DataError as error:
+        raise DataError(f"{called}: {error}") from None
+    except MemoryError:
         raise
     except Exception as error:  # in a damaged file Pillow meets TypeError, struct.error, RuntimeError, …
-        raise DataError(f"{_name(source)}: damaged image: {error}") from error
+        raise DataError(f"{called}: damaged image: {error}") from error
+
+
+def _finished(image: Image.Image, mode: Mode) -> Image.Image:
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(f"{image.width}×{image.height} pixels; {_LIMIT}")
+    return to_mode(_upright(image), mode)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -94,10 +104,6 @@ def _from_wide(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
 
-def _name(source: Path | bytes) -> str:
-    return "image" if isinstance(source, bytes) else str(source)
-
-
-def _not_an_image(source: Path | bytes) -> str:
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
-    return "empty file" if size == 0 else "not an image in a format that Pillow reads"
+def _not_an_image(source: Path | bytes | Image.Image) -> str:
+    is_empty = source == b"" or (isinstance(source, Path) and source.stat().st_size == 0)
+    return "empty file" if is_empty else "not an image in a format that Pillow reads"

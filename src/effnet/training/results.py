@@ -53,6 +53,7 @@ def describe(parts: Parts, trainer: Trainer) -> ModelHeader:
     sources = {"train": trainer.train.pixels, "val": trainer.val.pixels}
     training = {
         "data": dataset.name,
+        "fingerprint": dataset.fingerprint(),
         "num_images": {part: len(pixels.names) for part, pixels in sources.items()},
         "config": configuration.to_dict(trainer.config),
         "environment": environment(parts.device),
