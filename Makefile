@@ -17,7 +17,7 @@ demo: .venv/train.stamp ## Train on handwritten digits, evaluate, classify held-
 	@echo "Look at $(DEMO)/curves.png, $(DEMO)/confusion.png and $(DEMO)/examples.png."
 
 test: check ## Format, lint, types, tests: what CI runs.
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: .venv/dev.stamp ## The tests that take longer.
 	$(BIN)/pytest -m slow
