@@ -35,6 +35,8 @@ def train(
 ) -> TrainResult:
     """Train a network on a data set and write a model file.
 
+    It seeds torch's global random generator: one training at a time in a process, or none is repeatable.
+
     Args:
         data: a name (`digits`, `cifar10`, `cifar100`) or a folder of images.
         out: folder for the results; `runs/<name of the data>` when not given.
