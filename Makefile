@@ -10,7 +10,7 @@ DEMO := runs/demo
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-demo: .venv/train.stamp ## Train on handwritten digits, evaluate, classify held-out images: about a minute and a half.
+demo: .venv/train.stamp ## Train on handwritten digits, evaluate, classify held-out images: under a minute.
 	$(BIN)/effnet train digits --out $(DEMO) --overwrite
 	$(BIN)/effnet evaluate $(DEMO)/model.safetensors digits
 	$(BIN)/effnet predict $(DEMO)/model.safetensors $(DEMO)/examples --top 3
