@@ -1,12 +1,14 @@
 """Writing files so that nothing is ever lost: the old content stays until the new one is safe on disk."""
 
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import Any
 
-from effnet.errors import EffnetError
+from effnet.errors import EffnetError, UsageError
 
 
 def write_bytes(path: Path, write: Callable[[Path], None], *, keep: Path | None = None) -> None:
@@ -83,6 +85,33 @@ def check_folder(folder: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
     write_bytes(path, lambda temporary: _write_text(temporary, text))
+
+
+def read_marked(
+    path: Path, mark: Mapping[str, int], *, kinds: tuple[str, str], remedy: str
+) -> dict[str, Any]:
+    """Read a JSON object that carries the mark of its kind and version.
+
+    Args:
+        path: the file.
+        mark: one key and its value, which the object must have.
+        kinds: what was to be read, and what the file is not, for messages.
+        remedy: how to get such a file.
+
+    Raises:
+        UsageError: no such file, not JSON, or without the mark.
+
+    """
+    content, kind = kinds
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: cannot read {content}: {error}") from error
+    if not isinstance(data, dict) or not mark.items() <= data.items():
+        raise UsageError(f"{path}: not {kind}; {remedy}")
+    return data
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -44,6 +44,11 @@ def parse(form: type[T], command: str, args: Sequence[str], default: T | None = 
         raise UsageError(explain(error)) from None
 
 
+def is_given(flag: str, args: Sequence[str]) -> bool:
+    """Tell whether a flag is among the arguments."""
+    return any(arg.partition("=")[0] == flag for arg in args)
+
+
 def one_line(box: str) -> str:
     """Condense tyro's framed message: its statement, and the options it suggests."""
     statement, *others = _sections(box)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from effnet.cli.confirm import check_terminal, confirm
 from effnet.cli.output import big, console, print_json, table
+from effnet.cli.parse import is_given
 from effnet.cli.progress import TerminalReporter
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
@@ -84,11 +85,6 @@ def compound(form: StudyForm) -> TrainConfig:
     if form.config.coefficients != PAPER:
         raise UsageError("--coefficients brings alpha, beta and gamma; leave --coefficients.alpha … out")
     return replace(form.config, coefficients=load(form.coefficients))
-
-
-def is_given(flag: str, args: Sequence[str]) -> bool:
-    """Tell whether a flag is among the arguments."""
-    return any(arg.partition("=")[0] == flag for arg in args)
 
 
 def show_plan(study: Study, out: Console) -> None:

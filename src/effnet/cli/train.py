@@ -9,7 +9,7 @@ import tyro
 
 from effnet.cli.limits import LimitFlags
 from effnet.cli.output import console, print_json
-from effnet.cli.parse import parse
+from effnet.cli.parse import is_given, parse
 from effnet.cli.progress import TerminalReporter
 from effnet.cli.results import print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
@@ -49,12 +49,12 @@ class TrainForm:
 
 def run(args: Sequence[str]) -> None:
     """Run the command."""
-    if any(arg.partition("=")[0] == "--resume" for arg in args):
+    if is_given("--resume", args):
         resume_run(args)
         return
     form, dataset, recipe = with_recipe(TrainForm, "train", args)
     limits = form.limits.checked
-    if any(arg.partition("=")[0] == "--phi" for arg in args):
+    if is_given("--phi", args):
         refuse_phi(limits)
     folder = run_folder(dataset, form.out, form.overwrite)
     with TerminalReporter(quiet=form.json) as reporter:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from effnet.config import TrainConfig
-from effnet.sizing.trial import Outcome
+from effnet.sizing.trial import Outcome, packed, unpacked
 from effnet.spec.netspec import NetSpec
 
 OUTCOME, CURVE = "outcome", "curve"
@@ -19,20 +19,13 @@ _KEPT = ("key", "val_top1", "val_loss", "steps", "seconds", "environment")
 def to_attrs(outcome: Outcome) -> dict[str, Any]:
     """Return what is written down with a trial, in JSON values."""
     content = {name: getattr(outcome, name) for name in _KEPT}
-    bits = np.packbits(outcome.correct).tobytes().hex()
-    return {
-        OUTCOME: content | {"correct": bits, "num_val": len(outcome.correct)},
-        CURVE: thinned(outcome.curve),
-    }
+    return {OUTCOME: content | packed(outcome.correct), CURVE: thinned(outcome.curve)}
 
 
 def from_attrs(attrs: Mapping[str, Any], spec: NetSpec, config: TrainConfig) -> Outcome:
     """Return the outcome that was written down; network and configuration are those of the search."""
-    values = dict(attrs[OUTCOME])
-    bits = np.frombuffer(bytes.fromhex(values.pop("correct")), np.uint8)
-    correct = np.unpackbits(bits, count=values.pop("num_val")).astype(np.bool_)
     curve = tuple(dict(zip(IN_CURVE, point, strict=True)) for point in attrs[CURVE])
-    return Outcome(spec=spec, config=config, correct=correct, curve=curve, **values)
+    return Outcome(spec=spec, config=config, curve=curve, **unpacked(attrs[OUTCOME]))
 
 
 def thinned(curve: tuple[dict[str, Any], ...]) -> list[list[Any]]:

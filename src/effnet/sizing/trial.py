@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -130,9 +131,20 @@ def to_dict(outcome: Outcome) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "spec": netspec.to_dict(outcome.spec),
         "config": configuration.to_dict(outcome.config),
-        "correct": np.packbits(outcome.correct).tobytes().hex(),
-        "num_val": len(outcome.correct),
+        **packed(outcome.correct),
     }
+
+
+def packed(correct: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return which images were right as JSON values: bits in hexadecimal, and their number."""
+    return {"correct": np.packbits(correct).tobytes().hex(), "num_val": len(correct)}
+
+
+def unpacked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with what `packed` made of them as an array again."""
+    bits = np.frombuffer(bytes.fromhex(values["correct"]), np.uint8)
+    correct = np.unpackbits(bits, count=values["num_val"]).astype(np.bool_)
+    return {name: value for name, value in values.items() if name != "num_val"} | {"correct": correct}
 
 
 def load(path: Path) -> Outcome:
@@ -146,8 +158,7 @@ def load(path: Path) -> Outcome:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("format_version") != FORMAT_VERSION:
             raise ValueError("it is of another version")
-        bits = np.frombuffer(bytes.fromhex(values.pop("correct")), np.uint8)
-        values["correct"] = np.unpackbits(bits, count=values.pop("num_val")).astype(np.bool_)
+        values = unpacked(values)
         values["spec"] = netspec.from_dict(values["spec"], str(path))
         values["config"] = configuration.from_dict(values["config"], str(path))
         values["curve"] = tuple(values["curve"])

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from effnet.errors import UsageError
-from effnet.files import write_text
+from effnet.files import read_marked, write_text
 from effnet.spec.netspec import first_problem
 from effnet.spec.scale import Coefficients
 
@@ -38,14 +38,9 @@ def load(path: Path) -> Coefficients:
         UsageError: no such file, not JSON, not coefficients, or one of them below 1 or not a number.
 
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: cannot read coefficients: {error}") from error
-    if not isinstance(data, dict) or data.get("effnet_coefficients") != FORMAT_VERSION:
-        raise UsageError(f"{path}: not a file of coefficients; `effnet search DATA --base NAME` writes one")
+    mark = {"effnet_coefficients": FORMAT_VERSION}
+    remedy = "`effnet search DATA --base NAME` writes one"
+    data = read_marked(path, mark, kinds=("coefficients", "a file of coefficients"), remedy=remedy)
     missing = [name for name in _NAMES if name not in data]
     if missing:
         raise UsageError(f"{path}: {' and '.join(missing)} missing")

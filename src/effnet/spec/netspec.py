@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, Validation
 from pydantic.dataclasses import dataclass
 
 from effnet.errors import UsageError, bad_value, key_of
-from effnet.files import write_text
+from effnet.files import read_marked, write_text
 
 BlockKind = Literal["mbconv", "fused-mbconv", "separable", "basic", "bottleneck"]
 Activation = Literal["silu", "relu", "relu6", "hardswish", "gelu"]
@@ -176,12 +176,6 @@ def load(path: Path) -> NetSpec:
         UsageError: no such file, not JSON, or not a network spec.
 
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: cannot read a network spec: {error}") from error
-    if not isinstance(data, dict) or data.get("effnet_spec") != 1:
-        raise UsageError(f"{path}: not a network spec; `effnet scale BASE --phi X --out FILE` writes one")
+    remedy = "`effnet scale BASE --phi X --out FILE` writes one"
+    data = read_marked(path, {"effnet_spec": 1}, kinds=("a network spec", "a network spec"), remedy=remedy)
     return from_dict(data.get("spec"), origin=str(path))
