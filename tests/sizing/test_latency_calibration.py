@@ -26,7 +26,7 @@ class Teacher:
 
     def calibrate(self, given: Conditions) -> LatencyModel:
         self.asked.append(given)
-        return LatencyModel({"dense": (1e-5, 2.0), "head": (0.0, 1 / 3)}, 0.9, given.batch)
+        return LatencyModel({"dense": (1e-5, 2.0), "head": (0.0, 1 / 3)}, 0.9, 2.0**20, given.batch)
 
     def model(self, given: Conditions = CONDITIONS) -> LatencyModel:
         return calibrated(given, self.said.append, self.calibrate)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effnet.sizing.budget.calibration import profile
-from effnet.sizing.budget.latency_model import CALIBRATION, NUM_CLASSES, Profile, by_macs, fit, learn
+from effnet.sizing.budget.latency_model import CALIBRATION, NUM_CLASSES, Profile, by_macs, fit, learn, works
 from effnet.sizing.budget.slices import slices
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS, QUICK_CIFAR
@@ -72,6 +72,26 @@ def test_it_foretells_networks_it_never_saw_where_times_follow_its_form() -> Non
     model = learn(CALIBRATION, [true_profile(spec) for spec in CALIBRATION], BATCH)
     for spec in (NETWORKS["b3"], NETWORKS["b2-cifar"], scale(QUICK_CIFAR, -1), replace(B0, resolution=160)):
         assert model.seconds(spec, NUM_CLASSES) == pytest.approx(true_profile(spec).whole, rel=0.02)
+
+
+def test_it_finds_how_many_weights_a_cache_holds() -> None:
+    def with_cache(spec: NetSpec) -> Profile:
+        work = works(tuple(slices(spec, NUM_CLASSES)), 2.0**20, BATCH)
+        seconds = work @ (1e-5, 1e-11, 1e-10, 1e-10, 1e-11, 1e-9)
+        return Profile(tuple(seconds.tolist()), float(seconds.sum()))
+
+    model = learn(CALIBRATION, [with_cache(spec) for spec in CALIBRATION], BATCH)
+    assert model.cache == 2.0**20
+    assert model.seconds(NETWORKS["b3"], NUM_CLASSES) == pytest.approx(
+        with_cache(NETWORKS["b3"]).whole, rel=1e-3
+    )
+
+
+def test_weights_that_fit_into_the_cache_do_not_come_from_memory() -> None:
+    parts = tuple(slices(B0_CIFAR, 10))
+    every = sum(part.layer.weights for part in parts)
+    assert works(parts, float(every), BATCH)[:, 5].sum() == 0.0
+    assert works(parts, every / 4, BATCH)[:, 5].sum() == pytest.approx(0.75 * every)
 
 
 def test_what_the_clocks_change_is_made_up_for() -> None:

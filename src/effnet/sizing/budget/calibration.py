@@ -23,7 +23,7 @@ from effnet.sizing.budget.latency import Clock, Conditions, summarise, times, wa
 from effnet.sizing.budget.latency_model import CALIBRATION, NUM_CLASSES, LatencyModel, Profile, learn
 from effnet.spec.netspec import NetSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 RUN_SECONDS = 0.3  # for each network, with clocks and without
 MOST_SECONDS = 20.0  # for all: slow devices and large batches learn from fewer networks
 LEAST_NETWORKS = 4

@@ -1,13 +1,15 @@
 """A model of latency: learned from a few networks, slice by slice, it foretells that of any other.
 
 The time of a slice is a sum of what it has to do (`Slice.work`), times rates that depend on its kind alone.
-They are fitted to calibration networks that are run with a clock at every layer, without negative ones, for
-the smallest relative error. A network takes the sum of its slices, times a factor that makes up for what the
-clocks change. docs/decisions/0010 says why slices and not blocks.
+Weights count twice: once in any case, and once more as far as they come from memory, since a network with
+more weights than a cache holds has lost them by the next run. The rates are fitted to calibration networks
+that are run with a clock at every layer, without negative ones, for the smallest relative error. A network
+takes the sum of its slices, times a factor that makes up for what the clocks change. docs/decisions/0010 says
+why slices and not blocks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -36,6 +38,10 @@ CALIBRATION: tuple[NetSpec, ...] = (
 """Networks to learn from, from cheap to dear: small and large maps, narrow and wide, fused blocks too."""
 
 
+CACHES: tuple[float, ...] = tuple(2.0**power for power in range(17, 26))
+"""Weights that a cache may hold, to choose from: 0.5 MB to 128 MB."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """Seconds of a network, over many runs: of each slice, and of the whole without clocks in it."""
@@ -50,15 +56,17 @@ class LatencyModel:
 
     rates: Mapping[str, tuple[float, ...]]
     factor: float
+    cache: float
+    """Weights that a cache seems to hold from one run to the next."""
     batch: int
     """Images that are predicted at once."""
 
     def seconds(self, spec: NetSpec, num_classes: int) -> float:
         """Foretell the seconds that a network takes for a batch."""
-        return self.factor * sum(self._slice(part) for part in slices(spec, num_classes))
-
-    def _slice(self, part: Slice) -> float:
-        return float(np.dot(self.rates[self._nearest(part.kind)], part.work(self.batch)))
+        parts = tuple(slices(spec, num_classes))
+        work = works(parts, self.cache, self.batch)
+        rates = [self.rates[self._nearest(part.kind)] for part in parts]
+        return self.factor * float(np.sum(np.array(rates) * work))
 
     def _nearest(self, kind: str) -> str:
         """Return a kind that was learned: of an unknown kernel size, the most similar one."""
@@ -69,21 +77,46 @@ class LatencyModel:
         return min(known, key=lambda name: abs(int(name.rpartition(" ")[2]) - size))
 
 
+def works(parts: Sequence[Slice], cache: float, batch: int) -> Floats:
+    """Return what the time of each slice of a network depends on, `(slices, 6)`.
+
+    That is `Slice.work`, and the weights that have to come from memory. With weights for several caches each
+    run pushes out what the next one needs first; a share of `cache / all weights` is taken to stay.
+    """
+    every = sum(part.layer.weights for part in parts)
+    cold = max(0.0, 1.0 - cache / every)
+    return np.array([(*part.work(batch), cold * part.layer.weights) for part in parts])
+
+
 def learn(networks: Sequence[NetSpec], profiles: Sequence[Profile], batch: int) -> LatencyModel:
-    """Fit a model to networks that were run."""
-    work: dict[str, list[tuple[float, ...]]] = {}
+    """Fit a model to networks that were run; the size of the cache is the one that fits them best."""
+    models = [_learn(networks, profiles, cache, batch) for cache in CACHES]
+    return min(models, key=lambda model: _misfit(model, networks, profiles))
+
+
+def _learn(
+    networks: Sequence[NetSpec], profiles: Sequence[Profile], cache: float, batch: int
+) -> LatencyModel:
+    work: dict[str, list[Floats]] = {}
     seconds: dict[str, list[float]] = {}
     for spec, profile in zip(networks, profiles, strict=True):
-        for part, taken in zip(slices(spec, NUM_CLASSES), profile.slices, strict=True):
-            work.setdefault(part.kind, []).append(part.work(batch))
+        parts = tuple(slices(spec, NUM_CLASSES))
+        rows = works(parts, cache, batch)
+        for part, row, taken in zip(parts, rows, profile.slices, strict=True):
+            work.setdefault(part.kind, []).append(row)
             seconds.setdefault(part.kind, []).append(taken)
     rates = {kind: fit(np.array(work[kind]), np.array(seconds[kind])) for kind in work}
-    raw = LatencyModel(rates, 1.0, batch)
-    ratios = [
-        profile.whole / raw.seconds(spec, NUM_CLASSES)
-        for spec, profile in zip(networks, profiles, strict=True)
-    ]
-    return LatencyModel(rates, median(ratios), batch)
+    raw = LatencyModel(rates, 1.0, cache, batch)
+    return replace(raw, factor=median(_ratios(raw, networks, profiles)))
+
+
+def _ratios(model: LatencyModel, networks: Sequence[NetSpec], profiles: Sequence[Profile]) -> list[float]:
+    """Return how many times as long each network took as the model says."""
+    return [p.whole / model.seconds(spec, NUM_CLASSES) for spec, p in zip(networks, profiles, strict=True)]
+
+
+def _misfit(model: LatencyModel, networks: Sequence[NetSpec], profiles: Sequence[Profile]) -> float:
+    return float(np.mean(np.log(_ratios(model, networks, profiles)) ** 2))
 
 
 def fit(work: Floats, seconds: Floats) -> tuple[float, ...]:
