@@ -125,13 +125,23 @@ def predict_logits(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]])
 
 
 @torch.inference_mode()
-def predict_probs(network: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+def predict_probs(
+    network: nn.Module, images: Tensor, device: torch.device, *, temperature: float = 1.0
+) -> Tensor:
     """Map `images (N, C, H, W)`, normalised, on the CPU, to `probs (N, K)` float32 on the CPU.
 
     The network is in evaluation mode, on the device. This is how single images are classified.
     """
-    probs: Tensor = network(images.to(device)).float().softmax(1).cpu()
+    probs: Tensor = tempered(network(images.to(device)).float(), temperature).softmax(1).cpu()
     return probs
+
+
+def tempered(logits: Tensor, temperature: float) -> Tensor:
+    """Return `logits (N, K)` of which the softmax is the calibrated probabilities.
+
+    A temperature of 1 changes no bit. Guo, Pleiss, Sun and Weinberger 2017, equation 9.
+    """
+    return logits if temperature == 1.0 else logits / temperature
 
 
 def top1_and_loss(logits: Tensor, labels: Tensor) -> tuple[float, float]:
