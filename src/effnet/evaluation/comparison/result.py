@@ -208,10 +208,8 @@ class Comparison:
         largest = max(each.num_held for each in self.contenders)
         if largest > self.num_images + len(self.contenders[0].evaluation.broken):
             held = ", ".join(f"{each.num_held:,} from {each.label}" for each in self.contenders)
-            yield (
-                f"compared are the {self.num_images:,} images that were held out from every model; held out "
-                f"were {held}"
-            )
+            count = f"{self.num_images:,}"
+            yield f"compared are only images that were held out from every model: {count} ({held})"
 
 
 CAUTIONS = {
