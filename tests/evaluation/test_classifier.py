@@ -2,35 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from torch import Tensor
 
 from effnet import modelfile
-from effnet.data.datasets import open_dataset
 from effnet.errors import DataError, ModelFileError, UsageError
 from effnet.evaluation.classifier import load
-from effnet.imaging.preprocess import Preprocess
-from effnet.modelfile import ModelHeader
-from effnet.network.model import create_model
 from effnet.spec.families import get_spec
-from effnet.spec.scale import scale
-
-SPEC = get_spec(scale("b0-cifar", -8), resolution=8)
-HEADER = ModelHeader(SPEC, Preprocess(8), ("ant", "bee", "fly"))
-
-
-def weights() -> dict[str, NDArray[Any]]:
-    return {name: tensor.numpy() for name, tensor in create_model(SPEC, 3).state_dict().items()}
-
-
-def write(path: Path, header: ModelHeader = HEADER, changes: modelfile.Arrays | None = None) -> Path:
-    """Write a model file, some of whose weights are replaced."""
-    modelfile.save(path, header, weights() | dict(changes or {}))
-    return path
+from tiny_models import HEADER, always, folder, trained_on, weights, write
 
 
 @pytest.fixture
@@ -69,31 +52,16 @@ def test_weights_of_another_network_are_one_line(path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def folder(root: Path, *class_names: str, images: int = 1) -> Path:
-    for name in class_names:
-        (root / name).mkdir(parents=True)
-        for number in range(1, images + 1):
-            Image.new("RGB", (8, 8)).save(root / name / f"{number}.png")
-    return root
-
-
-def trained_on(data: Path) -> ModelHeader:
-    """Return the header of a model for which one image of each class was drawn for testing."""
-    drawn = [f"{name}/1.png" for name in HEADER.class_names]
-    training = {"fingerprint": open_dataset(data).fingerprint()}
-    return replace(HEADER, training=training, split={"test": drawn})
-
-
 def test_the_images_that_training_never_saw_are_measured(path: Path, tmp_path: Path) -> None:
     data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
-    evaluation = load(write(path, trained_on(data))).evaluate(data)
+    evaluation = load(write(path, trained_on(data, test=1))).evaluate(data)
     assert (evaluation.split, evaluation.num_images, evaluation.caution) == ("test", 3, None)
 
 
 def test_another_folder_with_the_same_names_is_measured_whole_with_a_caution(
     path: Path, tmp_path: Path
 ) -> None:
-    header = trained_on(folder(tmp_path / "old", "ant", "bee", "fly", images=2))
+    header = trained_on(folder(tmp_path / "old", "ant", "bee", "fly", images=2), test=1)
     other = folder(tmp_path / "new", "ant", "bee", "fly", images=3)
     evaluation = load(write(path, header)).evaluate(other)
     assert (evaluation.split, evaluation.num_images) == ("all", 9)
@@ -102,7 +70,7 @@ def test_another_folder_with_the_same_names_is_measured_whole_with_a_caution(
 
 def test_a_drawn_image_that_is_missing_is_named(path: Path, tmp_path: Path) -> None:
     data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
-    classifier = load(write(path, trained_on(data)))
+    classifier = load(write(path, trained_on(data, test=1)))
     (data / "bee" / "1.png").unlink()
     lost = "of the 3 images that were drawn when the model was trained, 1 is missing (bee/1.png)"
     with pytest.raises(UsageError) as caught:
@@ -114,7 +82,7 @@ def test_a_drawn_image_that_is_missing_is_named(path: Path, tmp_path: Path) -> N
 def test_a_split_that_there_never_was_lists_those_that_are(path: Path, tmp_path: Path) -> None:
     data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
     with pytest.raises(UsageError, match=r"^data has no split 'dev'; known: all, test, train$"):
-        load(write(path, trained_on(data))).evaluate(data, split="dev")
+        load(write(path, trained_on(data, test=1))).evaluate(data, split="dev")
 
 
 def test_a_folder_with_the_classes_of_the_model_is_measured(path: Path, tmp_path: Path) -> None:
@@ -137,11 +105,57 @@ def test_of_a_hundred_missing_classes_ten_are_named(path: Path, tmp_path: Path) 
         load(write(path)).evaluate(data)
 
 
-def test_classes_in_another_order_are_refused(path: Path, tmp_path: Path) -> None:
+def test_classes_in_another_order_are_told_by_their_names(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
+    evaluation = load(write(path, *always("bee", "fly", "ant", "bee"))).evaluate(data)
+    assert [(each.name, each.recall) for each in evaluation.classes] == [
+        ("fly", 0.0), ("ant", 0.0), ("bee", 1.0),
+    ]  # fmt: skip
+    assert evaluation.num_errors == 4
+
+
+def test_classes_that_the_data_lacks_have_no_images(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "bee", "fly", images=2)
+    evaluation = load(write(path, *always("bee", "ant", "bee", "fly"))).evaluate(data)
+    assert [(each.name, each.support) for each in evaluation.classes] == [("ant", 0), ("bee", 2), ("fly", 2)]
+    assert evaluation.num_errors == 2
+
+
+def test_opened_images_are_judged_as_often_as_needed(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
+    seen: list[int] = []
+
+    def brighten(images: Tensor, places: NDArray[np.int64]) -> Tensor:
+        seen.extend(places.tolist())
+        return images + 100
+
+    classifier = load(write(path), device="cpu")
+    with classifier.opened(data) as opened:
+        plain, bright = classifier.judge(opened), classifier.judge(opened, brighten)
+        assert classifier.logits(opened)[0].shape == (6, 3)
+    assert seen == list(range(6))
+    assert np.array_equal(plain.answers.labels, bright.answers.labels)
+    assert not np.array_equal(plain.answers.probs, bright.answers.probs)
+    assert np.array_equal(plain.answers.probs, classifier.evaluate(data).answers.probs)
+
+
+def test_images_can_be_read_for_another_side(path: Path, tmp_path: Path) -> None:
     data = folder(tmp_path / "data", "ant", "bee", "fly")
-    turned = replace(HEADER, class_names=("fly", "bee", "ant"))
-    with pytest.raises(DataError, match="the classes of the model in another order: ant, bee, fly"):
-        load(write(path, turned)).evaluate(data)
+    classifier = load(write(path), device="cpu")
+    with classifier.opened(data, resolution=12) as opened:
+        assert [images.shape for images, _ in opened.batches()] == [(3, 3, 12, 12)]
+    with pytest.raises(UsageError, match="resolution = 0"), classifier.opened(data, resolution=0):
+        pass
+
+
+def test_all_probabilities_are_divided_by_the_temperature(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly")
+    header, changes = always("bee", "ant", "bee", "fly")
+    classifier = load(write(path, replace(header, temperature=5.0), changes))
+    expected = np.exp(2.0) / (np.exp(2.0) + 2)
+    assert classifier.evaluate(data).answers.confidence == pytest.approx(expected)
+    name, probability = classifier.predict(data)[0].classes[0]
+    assert (name, pytest.approx(probability)) == ("bee", expected)
 
 
 def test_a_pillow_image_is_answered_as_its_file(path: Path, tmp_path: Path) -> None:

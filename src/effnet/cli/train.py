@@ -11,7 +11,7 @@ from effnet.cli.limits import LimitFlags
 from effnet.cli.output import console, print_json
 from effnet.cli.parse import is_given, parse
 from effnet.cli.progress import TerminalReporter
-from effnet.cli.results import print_caution, print_evaluation
+from effnet.cli.results import interval, print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
@@ -91,7 +91,10 @@ def print_summary(result: TrainResult) -> None:
     out, evaluation, best = console(), result.evaluation, result.best
     print_evaluation(evaluation)
     weights = "averaged weights (EMA)" if best.averaged else "raw weights"
-    out.print(f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} on the validation images")
+    out.print(
+        f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} ({interval(best.val_interval)}) "
+        f"on the {len(best.correct):,} validation images"
+    )
     print_caution(evaluation)
     out.print(f"time: {result.seconds:.0f} s\n")
     for name, what in (
