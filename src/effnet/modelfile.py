@@ -201,7 +201,7 @@ def _check_types(data: dict[str, Any]) -> None:
 
 
 def _check_temperature(value: object) -> None:
-    if not isinstance(value, float | int) or not (isfinite(value) and value > 0):
+    if isinstance(value, bool) or not isinstance(value, float | int) or not (isfinite(value) and value > 0):
         raise ValueError(f"temperature is {value!r}, and no positive number")
 
 

@@ -11,13 +11,14 @@ import tyro
 from effnet.cli.output import print_json
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
-from effnet.cli.results import print_caution, print_confusion, print_evaluation
+from effnet.cli.results import print_calibration, print_caution, print_confusion, print_evaluation
 from effnet.data.datasets import DataSet, open_dataset
 from effnet.errors import UsageError
 from effnet.evaluation.classifier import load
 from effnet.evaluation.html import write_report
 from effnet.evaluation.metrics import Evaluation
 from effnet.evaluation.opened import ReadOptions
+from effnet.evaluation.temperature import Calibration, calibrate
 from effnet.files import check_folder
 from effnet.modelfile import is_model_file
 from effnet.training.folder import outside_data
@@ -32,6 +33,9 @@ class EvaluateForm:
     folder of images."""
     split: Annotated[str | None, tyro.conf.arg(metavar="train|val|test|all")] = None
     """Part to measure on, as it was in training; by default the images that training never saw."""
+    calibrate: bool = False
+    """First fit the temperature on the validation images, so that probabilities mean what they say, and write
+    it into the model file; from then on all its probabilities use it."""
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, mps."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -100,24 +104,30 @@ def check(form: EvaluateForm) -> None:
 
 
 def evaluate(request: Request) -> None:
-    """Measure one model."""
-    form = request.form
+    """Measure one model, after calibration if that is wanted."""
+    form, calibration = request.form, None
     classifier = load(form.models[0], device=form.device)
     dataset = request.open_dataset()
+    if form.calibrate:
+        classifier, calibration = calibrate(classifier, dataset, **request.options)
+        request.reporter.message(f"the temperature is in {classifier.path}")
     with classifier.opened(dataset, split=form.split, **request.options) as opened:
         evaluation = classifier.judge(opened)
-    show_result(evaluation, form.json)
+    show_result(evaluation, calibration, form.json)
     if form.report is not None:
         command = request.command
         path = write_report(evaluation, form.report, classifier=classifier, data=dataset, command=command)
         request.reporter.message(f"report: {path}")
 
 
-def show_result(evaluation: Evaluation, as_json: bool) -> None:
+def show_result(evaluation: Evaluation, calibration: Calibration | None, as_json: bool) -> None:
     """Print the result for a program or a person."""
     if as_json:
-        print_json(evaluation.to_dict())
+        found = {} if calibration is None else {"calibration": calibration.to_dict()}
+        print_json(evaluation.to_dict() | found)
         return
+    if calibration is not None:
+        print_calibration(calibration)
     print_evaluation(evaluation)
     print_confusion(evaluation)
     print_caution(evaluation)

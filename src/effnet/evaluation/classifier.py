@@ -149,8 +149,12 @@ class Classifier:
     def judge(self, opened: Opened, transform: Transform = unchanged) -> Evaluation:
         """Measure the network on opened images; `transform` changes them before, see `EvalLoader`."""
         logits, labels = self.logits(opened, transform)
-        scaled = tempered(logits, self.header.temperature)
-        result = summarise(scaled, labels, self.header.class_names, opened.held.part, opened.names)
+        about = self.header.class_names, opened.held.part, opened.names
+        result = raw = summarise(logits, labels, *about)
+        temperature = self.header.temperature
+        if temperature != 1.0:
+            scaled = summarise(tempered(logits, temperature), labels, *about)
+            result = replace(scaled, temperature=temperature, uncalibrated=raw)
         return replace(result, broken=opened.broken, lost=opened.lost)
 
     def evaluate(
