@@ -39,16 +39,16 @@ class Draws:
         """Draw whole numbers, at least `low` and below `high`: `(N, *shape)` int64."""
         return (self.uniform(*shape, stream=stream) * (high - low)).floor().long() + low
 
-    def poisson(self, means: Tensor, *, stream: int) -> Tensor:
-        """Draw from Poisson distributions of these means, `(N, …)` float64."""
-        pairs = zip(self._each(stream), means.numpy(), strict=True)
-        return self._stack([generator.poisson(row) for generator, row in pairs])
+    def words(self, *shape: int, stream: int) -> Tensor:
+        """Draw whole numbers of 16 bits: `(N, *shape)` int64."""
+        rows = [generator.integers(1 << 16, size=shape, dtype=np.uint16) for generator in self._each(stream)]
+        return torch.from_numpy(np.array(rows, dtype=np.int64))
 
     def _stack(self, rows: list[Any]) -> Tensor:
         return torch.from_numpy(np.array(rows, dtype=np.float64))
 
     def _each(self, stream: int) -> Iterator[np.random.Generator]:
-        """Yield the generator of each image: the same object, set to its place, ten times as fast as making it."""
+        """Yield a generator for each image: the same one, set to its place, a tenth of the time of making it."""
         bits = np.random.Philox(0)
         generator = np.random.Generator(bits)
         key = np.array([self.seed, self.corruption], np.uint64)
