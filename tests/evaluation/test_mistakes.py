@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from effnet.evaluation.metrics import ClassResult, Evaluation, summarise
+from effnet.evaluation.classes import ClassResult
+from effnet.evaluation.metrics import Evaluation, summarise
 from effnet.evaluation.mistakes import (
     Confusion,
     confident_mistakes,

@@ -1,4 +1,4 @@
-"""`effnet evaluate`: a model file on a data set."""
+"""`effnet evaluate`: a model file on a data set, or several side by side."""
 
 import shlex
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from effnet.cli.comparison import print_comparison
 from effnet.cli.output import print_json
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
@@ -15,6 +16,8 @@ from effnet.cli.results import print_calibration, print_caution, print_confusion
 from effnet.data.datasets import DataSet, open_dataset
 from effnet.errors import UsageError
 from effnet.evaluation.classifier import load
+from effnet.evaluation.comparison.compare import check_models, compare, labels
+from effnet.evaluation.comparison.page import write_comparison
 from effnet.evaluation.html import write_report
 from effnet.evaluation.metrics import Evaluation
 from effnet.evaluation.opened import ReadOptions
@@ -26,10 +29,13 @@ from effnet.training.folder import outside_data
 
 @dataclass(frozen=True)
 class EvaluateForm:
-    """Measure a model file on a data set: top-1, top-5, loss, per class, confusion matrix."""
+    """Measure a model file on a data set: top-1, top-5, loss, calibration, per class, confusion matrix.
 
-    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL DATA")]
-    """The model file that `effnet train` wrote, then a data set: by name (digits, cifar10, cifar100) or a
+    Several model files are compared on the same images: which is better, where they differ, at what cost.
+    """
+
+    paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL [MODEL …] DATA")]
+    """Model files that `effnet train` wrote, and at last a data set: by name (digits, cifar10, cifar100) or a
     folder of images."""
     split: Annotated[str | None, tyro.conf.arg(metavar="train|val|test|all")] = None
     """Part to measure on, as it was in training; by default the images that training never saw."""
@@ -75,6 +81,7 @@ class Request:
         """How images are read."""
         return {
             "on_read": lambda done, total: self.reporter.reading("images", done, total),
+            "on_measured": self.reporter.measuring,
             "say": self.reporter.message,
         }
 
@@ -83,8 +90,9 @@ def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(EvaluateForm, "evaluate", args)
     check(form)
+    mode = evaluate if len(form.models) == 1 else compare_models
     with TerminalReporter(quiet=form.json) as reporter:
-        evaluate(Request(form, shlex.join(["effnet", "evaluate", *args]), reporter))
+        mode(Request(form, shlex.join(["effnet", "evaluate", *args]), reporter))
 
 
 def check(form: EvaluateForm) -> None:
@@ -96,9 +104,9 @@ def check(form: EvaluateForm) -> None:
     """
     missing = "MODEL and DATA" if not form.paths else "DATA"
     if len(form.paths) < 2 or is_model_file(Path(form.data)):
-        raise UsageError(f"missing {missing}: effnet evaluate MODEL DATA, the data at last")
-    if len(form.models) > 1:
-        raise UsageError("one model is evaluated at a time")
+        raise UsageError(f"missing {missing}: effnet evaluate MODEL [MODEL …] DATA, the data at last")
+    if form.calibrate and len(form.models) > 1:
+        raise UsageError("--calibrate takes one model; calibrate each, then compare them")
     if form.report is not None and form.report.exists() and not form.report.is_dir():
         raise UsageError(f"--report {form.report}: is a file; it takes a folder")
 
@@ -117,6 +125,22 @@ def evaluate(request: Request) -> None:
     if form.report is not None:
         command = request.command
         path = write_report(evaluation, form.report, classifier=classifier, data=dataset, command=command)
+        request.reporter.message(f"report: {path}")
+
+
+def compare_models(request: Request) -> None:
+    """Measure several models on the same images."""
+    form = request.form
+    classifiers = [load(path, device=form.device) for path in form.models]
+    check_models(classifiers, labels(classifiers))
+    dataset = request.open_dataset()
+    comparison = compare(classifiers, dataset, split=form.split, **request.options)
+    if form.json:
+        print_json(comparison.to_dict())
+    else:
+        print_comparison(comparison)
+    if form.report is not None:
+        path = write_comparison(comparison, form.report, data=dataset, command=request.command)
         request.reporter.message(f"report: {path}")
 
 

@@ -19,7 +19,7 @@ from effnet.data.splits import Drawn, HeldOut, find_parts, held_out
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
 from effnet.evaluation.inputs import ImageLike, list_images, refuse
-from effnet.evaluation.metrics import Evaluation, predict_logits, predict_probs, summarise, tempered
+from effnet.evaluation.metrics import Evaluation, calibrated, predict_logits, predict_probs, summarise
 from effnet.evaluation.opened import BATCH_SIZE, Opened, ReadOptions, open_held, with_side
 from effnet.imaging.decode import decode
 from effnet.modelfile import ModelHeader
@@ -136,11 +136,10 @@ class Classifier:
 
         """
         dataset = data if isinstance(data, DataSet) else open_dataset(data)
-        held = held_out(dataset, self.drawn) if split is None else self._part(dataset, split)
-        header, reading = self.header, self.reading(**options)
+        header, held, reading = self.header, self.held(dataset, split), self.reading(**options)
         preprocess = with_side(header.preprocess, resolution)
         with open_held(dataset, held, header.class_names, preprocess, reading) as opened:
-            yield opened
+            yield replace(opened, on_measured=options.get("on_measured", ignore))
 
     def logits(self, opened: Opened, transform: Transform = unchanged) -> tuple[Tensor, Tensor]:
         """Return `logits (N, K)` of opened images, not divided by the temperature, and `labels (N,)`."""
@@ -150,11 +149,7 @@ class Classifier:
         """Measure the network on opened images; `transform` changes them before, see `EvalLoader`."""
         logits, labels = self.logits(opened, transform)
         about = self.header.class_names, opened.held.part, opened.names
-        result = raw = summarise(logits, labels, *about)
-        temperature = self.header.temperature
-        if temperature != 1.0:
-            scaled = summarise(tempered(logits, temperature), labels, *about)
-            result = replace(scaled, temperature=temperature, uncalibrated=raw)
+        result = calibrated(logits, self.header.temperature, lambda scores: summarise(scores, labels, *about))
         return replace(result, broken=opened.broken, lost=opened.lost)
 
     def evaluate(
@@ -202,7 +197,15 @@ class Classifier:
         """Which images were drawn when this model was trained."""
         return Drawn(self.header.split, self.header.training.get("fingerprint"))
 
-    def _part(self, dataset: DataSet, split: str) -> HeldOut:
+    def held(self, dataset: DataSet, split: str | None) -> HeldOut:
+        """Return the images of a part; None is what `evaluate` takes without one.
+
+        Raises:
+            UsageError: no such split, or it cannot be told any more.
+
+        """
+        if split is None:
+            return held_out(dataset, self.drawn)
         found, drawn = find_parts(dataset, self.drawn), self.drawn
         if split in found:
             return HeldOut(split, found[split])

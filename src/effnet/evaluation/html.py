@@ -1,7 +1,6 @@
 """The report of an evaluation: one HTML page that needs nothing else, and its pictures."""
 
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,14 @@ from effnet.evaluation.mistakes import (
 )
 from effnet.evaluation.page import Picture, flatten, machine, picture, write_page
 from effnet.evaluation.record import read_record
-from effnet.files import write_bytes
+from effnet.evaluation.thumbnails import draw_thumbnails
+from effnet.evaluation.trust import trust
 from effnet.modelfile import ModelHeader
 from effnet.spec.cost import cost
 
 REPORT_FILE = "report.html"
 MAX_MISTAKES = 12
 MAX_CONFUSIONS = 12
-THUMBNAIL_SIDE = 320  # pixels; smaller images are embedded as they are
 
 
 def write_report(
@@ -80,7 +79,8 @@ def _contents(evaluation: Evaluation, classifier: Classifier) -> dict[str, Any]:
         "weak": weak_classes(evaluation),
         "confusions": frequent_confusions(evaluation, MAX_CONFUSIONS),
         "bins": [each for each in reliability(answers.confidence, answers.correct) if each.count],
-        "confidence": float(answers.confidence.mean()),
+        "before": evaluation.uncalibrated,
+        "trust": trust(evaluation),
         "settings": flatten(header.training.get("config", {})),
         "numbered": len(evaluation.classes) <= report.MAX_NUMBERED_CLASSES,
     }
@@ -89,8 +89,7 @@ def _contents(evaluation: Evaluation, classifier: Classifier) -> dict[str, Any]:
 def _draw_charts(evaluation: Evaluation, classifier: Classifier, folder: Path) -> dict[str, Picture]:
     """Draw all that the report shows besides images; the curves only if the record of the run is there."""
     report.draw_confusion(evaluation, folder / "confusion.png")
-    report.draw_reliability(evaluation, folder / "reliability.png")
-    names = ["confusion", "reliability"]
+    names = ["confusion", *_draw_reliability(evaluation, folder)]
     records = read_record(classifier.header, classifier.path) if classifier.path else []
     if records:
         report.draw_curves(records, folder / "curves.png")
@@ -99,18 +98,26 @@ def _draw_charts(evaluation: Evaluation, classifier: Classifier, folder: Path) -
     return {name: picture(folder / f"{name}.png") for name in names}
 
 
+def _draw_reliability(evaluation: Evaluation, folder: Path) -> list[str]:
+    """Draw whether probabilities can be trusted, before calibration too; return the names of the pictures."""
+    before = evaluation.uncalibrated
+    if before is None:
+        report.draw_reliability(evaluation, folder / "reliability.png")
+        (folder / "reliability-before.png").unlink(missing_ok=True)
+        return ["reliability"]
+    report.draw_reliability(before, folder / "reliability-before.png", when="before calibration")
+    report.draw_reliability(evaluation, folder / "reliability.png", when="after calibration")
+    return ["reliability-before", "reliability"]
+
+
 def _draw_mistakes(evaluation: Evaluation, dataset: DataSet, folder: Path) -> list[tuple[Mistake, Picture]]:
     """Save the images of the most confident mistakes, and remove those of an older report."""
     mistakes = confident_mistakes(evaluation, MAX_MISTAKES)
-    samples = dataset.all_samples()
     paths = [folder / f"mistake-{number:02d}.png" for number in range(1, MAX_MISTAKES + 1)]
-    for mistake, path in zip(mistakes, paths, strict=False):
-        image = samples.read(mistake.name).copy()
-        image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-        write_bytes(path, partial(image.save, format="png"))
+    pictures = draw_thumbnails(dataset.all_samples(), [mistake.name for mistake in mistakes], paths)
     for path in paths[len(mistakes) :]:
         path.unlink(missing_ok=True)
-    return [(mistake, picture(path)) for mistake, path in zip(mistakes, paths, strict=False)]
+    return list(zip(mistakes, pictures, strict=True))
 
 
 def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
@@ -132,9 +139,19 @@ def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
             f"{side}×{side} pixels, {preprocess.mode}: short side resized to {preprocess.resized_short_side} "
             f"({preprocess.interpolation}), middle cut out",
         ),
+        ("Calibrated", _calibration(header)),
         *_training_facts(header),
     ]
     return [(term, value) for term, value in facts if value]
+
+
+def _calibration(header: ModelHeader) -> str:
+    """Say which temperature probabilities have and where it is from; nothing where they have none."""
+    if header.temperature == 1.0:
+        return ""
+    found = header.metrics.get("calibration", {})
+    where = f", fitted on {found['num_images']:,} validation images" if "num_images" in found else ""
+    return f"temperature {header.temperature:.3f}{where}"
 
 
 def _training_facts(header: ModelHeader) -> list[tuple[str, str]]:

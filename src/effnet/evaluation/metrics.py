@@ -1,7 +1,7 @@
 """Numbers of a classifier: top-1, top-5, loss, calibration error, per class, confusion matrix."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from effnet.evaluation.calibration import calibration_error, chance_errors, reliability
+from effnet.evaluation.classes import ClassResult, class_results, confusion_matrix
 from effnet.evaluation.significance import wilson_interval
 
 _MIXED = "if the network learned from some of them, expect a lower accuracy on new ones"
@@ -20,28 +21,6 @@ CAUTIONS = {
     "val": "these images also chose the epoch; on new images expect a slightly lower accuracy",
     "all": f"these are all images of the data set; {_MIXED}",
 }
-
-
-@dataclass(frozen=True)
-class ClassResult:
-    """Result of one class; `support` is the number of its images."""
-
-    name: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
-
-    @property
-    def recall_interval(self) -> tuple[float, float]:
-        """95 % interval of the recall on images like these; from 0 to 1 without images."""
-        return (
-            wilson_interval(round(self.recall * self.support), self.support) if self.support else (0.0, 1.0)
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {**vars(self), "recall_interval": list(self.recall_interval)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,26 +197,16 @@ def summarise(
     )
 
 
+def calibrated(logits: Tensor, temperature: float, summary: Callable[[Tensor], Evaluation]) -> Evaluation:
+    """Compute all metrics of logits divided by a temperature, and of the logits as they are."""
+    raw = summary(logits)
+    if temperature == 1.0:
+        return raw
+    scaled = summary(tempered(logits, temperature))
+    return replace(scaled, temperature=temperature, uncalibrated=raw)
+
+
 def brier_score(probs: Tensor, labels: Tensor) -> float:
     """Return the mean over images of Σ (p - y)² over classes, y being 1 for the true class and else 0."""
     true = probs.gather(1, labels[:, None])[:, 0]
     return (probs.square().sum(1) - 2 * true + 1).double().mean().item()
-
-
-def confusion_matrix(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
-) -> NDArray[np.int64]:
-    """Count the images of each true class (row) that were taken for each class (column), `(K, K)`."""
-    flat = np.bincount(truth * num_classes + predicted, minlength=num_classes**2)
-    return flat.reshape(num_classes, num_classes)
-
-
-def class_results(class_names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple[ClassResult, ...]:
-    """Compute the numbers of each class; a ratio of nothing is 0. scikit-learn needs 1.6 s to be imported."""
-    hits, called, support = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
-    ratios = (
-        hits / np.maximum(called, 1), hits / np.maximum(support, 1),
-        2 * hits / np.maximum(called + support, 1),
-    )  # fmt: skip
-    rows = zip(class_names, *(ratio.tolist() for ratio in ratios), support.tolist(), strict=True)
-    return tuple(ClassResult(*row) for row in rows)

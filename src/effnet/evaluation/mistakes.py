@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from effnet.evaluation.metrics import ClassResult, Evaluation
+from effnet.evaluation.classes import ClassResult
+from effnet.evaluation.metrics import Evaluation
 
 MAX_WEAK_CLASSES = 10
 

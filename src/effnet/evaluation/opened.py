@@ -8,8 +8,8 @@ from typing import TypedDict
 import numpy as np
 
 from effnet.data.datasets import DataSet
-from effnet.data.loaders import EvalLoader, Transform, unchanged
-from effnet.data.pixels import PixelFormat, PixelSource, Reading
+from effnet.data.loaders import Batch, EvalLoader, Transform, unchanged
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, ignore
 from effnet.data.splits import HeldOut
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
@@ -28,6 +28,8 @@ class ReadOptions(TypedDict, total=False):
     """Share of images that may be unreadable, to be skipped; by default as in training."""
     on_read: Callable[[int, int], None]
     """Told how many images are read, of how many, for a progress bar."""
+    on_measured: Callable[[int, int], None]
+    """Told how many images a network has seen, of how many, in each pass over them."""
     say: Callable[[str], None]
     """Told of each image that is skipped, and when they do not fit into memory."""
 
@@ -41,16 +43,22 @@ class Opened:
     """Which images; their labels are places in the order of the model's classes."""
     pixels: PixelSource
     preprocess: Preprocess
+    on_measured: Callable[[int, int], None] = ignore
     batch_size: int = BATCH_SIZE
 
-    def batches(self, transform: Transform = unchanged) -> EvalLoader:
-        """Return batches `images (N, C, S, S)`, normalised, and `labels (N,)`, on the device.
+    def batches(self, transform: Transform = unchanged) -> Iterator[Batch]:
+        """Yield batches `images (N, C, S, S)`, normalised, and `labels (N,)`, on the device.
 
         Args:
             transform: changes the stored images, uint8, before they are normalised; see `EvalLoader`.
 
         """
-        return EvalLoader(self.pixels, self.preprocess, self.batch_size, transform)
+        done = 0
+        for images, labels in EvalLoader(self.pixels, self.preprocess, self.batch_size, transform):
+            yield images, labels
+            done += len(labels)  # whoever asks for the next batch is done with this one
+            self.on_measured(done, len(self.pixels))
+        self.on_measured(len(self.pixels), len(self.pixels))
 
     @property
     def names(self) -> tuple[str, ...]:

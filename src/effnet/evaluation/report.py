@@ -124,8 +124,8 @@ def _write_counts(axis: "Axes", evaluation: Evaluation, shares: Any) -> None:
             axis.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=8)
 
 
-def draw_reliability(evaluation: Evaluation, path: Path) -> None:
-    """Draw accuracy against confidence in 15 bins, and how many images are in each."""
+def draw_reliability(evaluation: Evaluation, path: Path, *, when: str = "") -> None:
+    """Draw accuracy against confidence in 15 bins, and how many images are in each; say `when` this is."""
     answers = evaluation.answers
     bins = reliability(answers.confidence, answers.correct)
     figure, (top, bottom) = new_figure(5.6, 6.4, nrows=2, ncols=1, sharex=True, height_ratios=(3, 1))
@@ -137,7 +137,7 @@ def draw_reliability(evaluation: Evaluation, path: Path) -> None:
     top.plot(means, means, "o", color=ORANGE, markersize=5, label="mean probability")
     top.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
     top.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of answers that are right")
-    top.set_title(f"expected calibration error {evaluation.ece:.1%}")
+    top.set_title(f"{when}{': ' if when else ''}expected calibration error {evaluation.ece:.1%}")
     figure.legend(frameon=False, loc="outside lower center", ncols=2)
     bottom.bar(left, [each.count for each in bins], color=GREY, **style)
     bottom.set(xlabel="probability of the answer", ylabel="images", yscale="log")
