@@ -1,11 +1,11 @@
-"""How many images a second each corruption takes, ours beside `imagecorruptions`, the authors' code as a package.
+"""Images a second of each corruption: ours, and `imagecorruptions`, the authors' code as a package.
 
     python benchmarks/corruptions.py
     python benchmarks/corruptions.py --side 224 --images 64 --threads 1
 
-Severities 1, 3 and 5, on random images; ours in batches of 64 as an evaluation has them, theirs one by one. At the
-end the time that all 75 passes over 10,000 images take for corruption alone. The package works from 32 pixels
-on and always by the constants for 224; without it ours are measured alone.
+Severities 1, 3 and 5, on random images; ours in batches of 64 as an evaluation has them, theirs one by one.
+At the end the time that all 75 passes over 10,000 images take for corruption alone. The package works from 32
+pixels on and always by the constants for 224; without it ours are measured alone.
 """
 
 import argparse

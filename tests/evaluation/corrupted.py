@@ -8,7 +8,7 @@ from effnet.evaluation.corruptions.catalogue import corrupt
 
 
 def scenes(count: int, side: int, channels: int = 3) -> Tensor:
-    """Return images `(count, channels, side, side)` uint8 of discs over shaded ground, each of its own colours."""
+    """Return images `(count, channels, side, side)` uint8 of discs over shaded ground."""
     generator = np.random.default_rng(side + channels)
     rows, columns = np.mgrid[:side, :side] / side
     images = np.empty((count, channels, side, side))

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from corrupted import ours, scenes
 from numpy.typing import NDArray
 from torch import Tensor
 
-from corrupted import ours, scenes
 from effnet.evaluation.corruptions.draws import Draws
 from effnet.evaluation.corruptions.noise import impulse_noise
 from effnet.evaluation.corruptions.severities import severities_for
@@ -76,7 +76,9 @@ def test_elastic_transform_is_that_of_opencv_and_scikit_image(side: int, severit
 def elastic_by_opencv(image: NDArray[np.uint8], severity: int, draws: Draws) -> Tensor:
     import cv2
     from scipy.ndimage import map_coordinates
-    from skimage.filters import gaussian
+    from skimage import filters
+
+    smoothed: Any = filters.gaussian  # untyped
 
     alpha, sigma, reach = severities_for(len(image)).elastic_transform[severity - 1]
     shape = image.shape[:2]
@@ -88,7 +90,7 @@ def elastic_by_opencv(image: NDArray[np.uint8], severity: int, draws: Draws) -> 
         (image / 255.0).astype(np.float32), matrix, shape[::-1], borderMode=cv2.BORDER_REFLECT_101
     )
     noise = draws.uniform(2, *shape, stream=1)[0].numpy() * 2 - 1
-    down, right = (gaussian(each, sigma, mode="reflect", truncate=3) * alpha for each in noise)
+    down, right = (smoothed(each, sigma, mode="reflect", truncate=3) * alpha for each in noise)
     rows, columns = np.mgrid[: shape[0], : shape[1]]
     channels = [
         map_coordinates(values[..., k], [rows + down, columns + right], order=1, mode="reflect")
@@ -99,10 +101,12 @@ def elastic_by_opencv(image: NDArray[np.uint8], severity: int, draws: Draws) -> 
 
 def test_impulses_are_those_of_scikit_image() -> None:
     """Scikit-image draws per value whether it is hit, then whether it becomes white: the shares are ours."""
-    from skimage.util import random_noise
+    from skimage import util
+
+    noisy: Any = util.random_noise  # untyped
 
     grey = np.full((64, 64, 3), 0.5)
-    theirs = random_noise(grey, "s&p", np.random.default_rng(0), amount=0.2)
+    theirs = noisy(grey, "s&p", np.random.default_rng(0), amount=0.2)
     image = torch.full((1, 3, 64, 64), 128, dtype=torch.uint8)
     hit = impulse_noise(image, 0.2, Draws(0, 1, np.arange(1)))
     for value in (0, 1):

@@ -11,8 +11,8 @@ from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
 from effnet.errors import DataError, UsageError, some
 
-# Second words of the generators for `data.max_train`, `data.max_val` and a sample to evaluate on; 0 and 1 draw
-# what is held out.
+# Second words of the generators for `data.max_train`, `data.max_val` and a sample to evaluate on; 0 and 1
+# draw what is held out.
 _MAX_TRAIN, _MAX_VAL, _SAMPLE = 2, 3, 4
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from effnet.evaluation.corruptions.constants import Defocus, Glass, Motion, Zoom
 from effnet.evaluation.corruptions.draws import Draws
 from effnet.evaluation.corruptions.pixels import levels, motion, shares, smooth, zoom_line
-from effnet.evaluation.corruptions.severities import Defocus, Glass, Motion, Zoom
 
 SMALL_DISC = 8  # pixels; a larger one gets a wider soft border
 

@@ -64,7 +64,9 @@ CORRUPTIONS = {
 }
 
 
-def corrupt(images: Tensor, name: str, severity: int, *, seed: int, indices: NDArray[np.int64]) -> Tensor:
+def corrupt(
+    images: Tensor, name: str, severity: int, *, seed: int, indices: NDArray[np.integer[Any]]
+) -> Tensor:
     """Corrupt images.
 
     Args:
@@ -72,8 +74,8 @@ def corrupt(images: Tensor, name: str, severity: int, *, seed: int, indices: NDA
         name: one of `CORRUPTIONS`.
         severity: 1 to 5.
         seed: at least 0.
-        indices: index of each image in its data set, `(N,)`: what is drawn for an image depends on seed,
-            corruption, severity and this index alone.
+        indices: number of each image, at least 0, `(N,)`: what is drawn for an image depends on seed,
+            corruption, severity and this number alone.
 
     Returns:
         Images of the same shape, type and device.
@@ -92,6 +94,7 @@ def corrupt(images: Tensor, name: str, severity: int, *, seed: int, indices: NDA
     place = list(CORRUPTIONS).index(name) * NUM_SEVERITIES + severity
     change, constants = CORRUPTIONS[name].change, getattr(severities_for(side), name)[severity - 1]
     count = max(1, CHUNK_VALUES // images[0].numel())
-    parts = zip(images.cpu().split(count), np.split(indices, range(count, len(indices), count)), strict=True)
-    changed = torch.cat([change(part, constants, Draws(seed, place, rows)) for part, rows in parts])
-    return changed.to(images.device)
+    parts = [slice(start, start + count) for start in range(0, len(images), count)]
+    source = images.cpu()
+    changed = [change(source[part], constants, Draws(seed, place, indices[part])) for part in parts]
+    return torch.cat(changed).to(images.device)

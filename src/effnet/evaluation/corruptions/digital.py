@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from effnet.evaluation.corruptions.constants import Elastic
 from effnet.evaluation.corruptions.draws import Draws
 from effnet.evaluation.corruptions.pixels import levels, shares, smooth
-from effnet.evaluation.corruptions.severities import Elastic
 
 
 def brightness(images: Tensor, added: float, draws: Draws) -> Tensor:

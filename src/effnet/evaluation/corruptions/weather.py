@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from effnet.evaluation.corruptions import frost as ice
+from effnet.evaluation.corruptions.constants import Fog, Frost, Snow
 from effnet.evaluation.corruptions.draws import Draws
 from effnet.evaluation.corruptions.pixels import clipped_zoom, grey, levels, motion, shares
-from effnet.evaluation.corruptions.severities import Fog, Frost, Snow
 
 FIRST_WIBBLE = 100.0
 

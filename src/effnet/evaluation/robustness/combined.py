@@ -25,10 +25,11 @@ def mean_of(evaluation: Evaluation, probs: Sequence[NDArray[np.float32]]) -> Eva
     class_names = tuple(result.name for result in evaluation.classes)
     labels = torch.from_numpy(answers.labels)
     mean = summarise(logits, labels, class_names, evaluation.split, answers.names)
-    return replace(mean, broken=evaluation.broken, lost=evaluation.lost)
+    about = {name: getattr(evaluation, name) for name in ("broken", "lost", "num_left_out")}
+    return replace(mean, **about)
 
 
 def contrast(combined: Evaluation, single: Evaluation, names: tuple[str, str]) -> Contrast:
-    """Compare a combination with a single answer, by McNemar's exact test; `names` are what they are called."""
+    """Compare a combination with a single answer, by McNemar's exact test; `names` are their names."""
     first, second = count(combined.answers.correct, single.answers.correct)
     return Contrast(*names, first, second, combined.num_images, mcnemar(first, second))

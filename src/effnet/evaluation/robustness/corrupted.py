@@ -1,6 +1,6 @@
 """Accuracy under the 15 common corruptions at 5 severities (Hendrycks and Dietterich, ICLR 2019)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from math import sqrt
@@ -15,11 +15,9 @@ from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.corruptions.catalogue import CORRUPTIONS, corrupt
 from effnet.evaluation.corruptions.severities import NUM_SEVERITIES, PUBLISHED, RULE
 from effnet.evaluation.opened import Opened
+from effnet.evaluation.robustness.follow import Follow, Part
 from effnet.evaluation.robustness.passes import Pass, Store, run_pass
 from effnet.evaluation.significance import Z95
-
-Follow = Callable[[str, int, int], None]
-"""Told the condition, how many images are measured in all conditions, of how many."""
 
 Condition = tuple[str, int]
 """Corruption and severity."""
@@ -31,7 +29,8 @@ CAVEATS = (
     "images are corrupted after they were resized and cropped to the model's input; the published ones are "
     "224×224 pixels and saved as JPEG (ImageNet-C), or 32×32 (CIFAR-10-C)",
     "what is drawn at random is drawn anew, not taken from the published images",
-    "mean corruption errors in the literature on ImageNet-C (mCE) are divided by AlexNet's errors; these are not",
+    "mean corruption errors on ImageNet-C in the literature (mCE) are divided by AlexNet's errors, which "
+    "hold for ImageNet alone; these are not",
 )
 """Why no number can be set beside published ones without a second look."""
 
@@ -104,7 +103,9 @@ class Robustness:
 
     def _shares(self) -> NDArray[np.float64]:
         """Return for each image the share of all conditions in which the network is right, `(N,)`."""
-        return np.mean([each.correct for row in self.cells.values() for each in row], axis=0)
+        every = np.array([each.correct for row in self.cells.values() for each in row], dtype=np.float64)
+        shares: NDArray[np.float64] = every.mean(axis=0)
+        return shares
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -153,28 +154,16 @@ def measure_robustness(
     found = {c: made for c in CONDITIONS if (made := store.find(settings.label(c), count)) is not None}
     missing = [condition for condition in CONDITIONS if condition not in found]
     for number, condition in enumerate(missing):
-        watched = replace(opened, on_measured=_Part(follow, condition, number, len(missing)))
-        made = run_pass(classifier, watched, corrupting(*condition, settings.seed, keys))
+        name, severity = condition
+        part = Part(
+            follow, f"{CORRUPTIONS[name].title}, {severity} of {NUM_SEVERITIES}", number, len(missing)
+        )
+        watched = replace(opened, on_measured=part)
+        made = run_pass(classifier, watched, corrupting(name, severity, settings.seed, keys))
         store.keep(settings.label(condition), made)
         found[condition] = made
-    rows = {name: tuple(found[name, severity] for severity in SEVERITIES) for name in CORRUPTIONS}
-    return Robustness(clean, rows, opened.preprocess.resolution, settings.seed)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Follows one pass of several."""
-
-    follow: Follow
-    condition: Condition
-    number: int
-    of: int
-
-    def __call__(self, done: int, total: int) -> None:
-        name, severity = self.condition
-        self.follow(
-            f"{CORRUPTIONS[name].title}, {severity} of 5", self.number * total + done, self.of * total
-        )
+    cells = {name: tuple(found[name, severity] for severity in SEVERITIES) for name in CORRUPTIONS}
+    return Robustness(clean, cells, opened.preprocess.resolution, settings.seed)
 
 
 def corrupting(name: str, severity: int, seed: int, keys: NDArray[np.uint64]) -> Transform:
@@ -187,7 +176,7 @@ def corrupting(name: str, severity: int, seed: int, keys: NDArray[np.uint64]) ->
 
 
 def image_keys(names: tuple[str, ...]) -> NDArray[np.uint64]:
-    """Number images by their names, `(N,)`: whatever part of a data set is measured, an image gets the same."""
+    """Number images by their names, `(N,)`: an image has the same number in whatever part it is measured."""
     digests = (blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest() for name in names)
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
 

@@ -1,4 +1,4 @@
-"""What a network says of the same images in one condition after the other, kept so that nothing is done twice."""
+"""What a network says of the same images in several conditions, kept so that nothing is done twice."""
 
 import hashlib
 import json

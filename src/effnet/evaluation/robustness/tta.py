@@ -1,7 +1,7 @@
 """Test-time augmentation: several views of an image, and the mean of what a network says of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import product
 from time import perf_counter
@@ -17,6 +17,7 @@ from effnet.evaluation.comparison.result import Contrast
 from effnet.evaluation.metrics import Evaluation, tempered
 from effnet.evaluation.opened import Opened
 from effnet.evaluation.robustness.combined import contrast, mean_of
+from effnet.evaluation.robustness.follow import Follow, Part
 
 SHIFT = 1 / 16
 """Of the side: 2 pixels of 32, 14 of 224."""
@@ -91,7 +92,9 @@ class Augmented:
         }
 
 
-def measure_views(classifier: Classifier, opened: Opened, single: Evaluation, name: ViewsName) -> Augmented:
+def measure_views(
+    classifier: Classifier, opened: Opened, single: Evaluation, *, name: ViewsName, follow: Follow
+) -> Augmented:
     """Measure a network on the mean of views.
 
     Args:
@@ -99,11 +102,17 @@ def measure_views(classifier: Classifier, opened: Opened, single: Evaluation, na
         opened: the images.
         single: what the network says of the images themselves.
         name: which views.
+        follow: hears how it goes on.
 
     """
+    views = VIEWS[name][1:]  # the first is the image itself
+    parts = [Part(follow, f"view {k} of {len(views)}", k - 1, len(views)) for k in range(1, len(views) + 1)]
     started = perf_counter()
-    others = [probs_of(classifier, opened, view) for view in VIEWS[name][1:]]
-    spent = (perf_counter() - started) / len(others) * len(VIEWS[name])
+    others = [
+        probs_of(classifier, replace(opened, on_measured=part), view)
+        for part, view in zip(parts, views, strict=True)
+    ]
+    spent = (perf_counter() - started) / len(views) * len(VIEWS[name])
     combined = mean_of(single, [single.answers.probs, *others])
     pair = contrast(combined, single, (f"{len(VIEWS[name])} views", "one view"))
     return Augmented(name, combined, pair, 1e3 * spent / combined.num_images)
