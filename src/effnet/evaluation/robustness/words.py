@@ -46,8 +46,8 @@ def views_words(augmented: Augmented) -> str:
     count, spent, top1 = augmented.num_views, augmented.milliseconds, augmented.evaluation.top1
     return (
         f"the mean of {count} views of each image ({ABOUT_VIEWS[augmented.name]}) is right about "
-        f"{top1:.2%}: {effect(augmented.contrast)}; it costs {count} times the computation, {spent:.3g} ms an "
-        f"image instead of {spent / count:.3g}"
+        f"{top1:.2%}: {effect(augmented.contrast)}; it costs {count} times the computation, {spent:.3g} ms "
+        f"an image instead of {spent / count:.3g}"
     )
 
 
