@@ -22,18 +22,19 @@ CHROMIUM = shutil.which("chromium")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 TIMEOUT = 120.0  # seconds for one answer; a machine under load starts a browser slowly
 
-# Returns what is wrong with the page as it is shown, as lines. Text in a closed `details` is not shown.
+# Maps the width of the window to what is wrong with the page in it, as lines. (A phone's `innerWidth` grows
+# with what is too wide for it.) Text in a closed `details` is not shown.
 INSPECT = """
-(() => {
+(width => {
   const problems = [], root = document.documentElement;
-  if (root.scrollWidth > window.innerWidth)
-    problems.push(`the page is ${root.scrollWidth} px wide in a window of ${window.innerWidth}`);
+  if (root.scrollWidth > width)
+    problems.push(`the page is ${root.scrollWidth} px wide in a window of ${width}`);
   const scrolls = e =>
     e && (['auto', 'scroll'].includes(getComputedStyle(e).overflowX) || scrolls(e.parentElement));
   for (const e of document.body.querySelectorAll('*')) {
     const box = e.getBoundingClientRect();
-    if (box.width && box.right > window.innerWidth + 1 && !scrolls(e))
-      problems.push(`<${e.tagName.toLowerCase()} class="${e.className}"> ends at ${Math.round(box.right)} px`);
+    if (box.width && box.right > width + 1 && !scrolls(e))
+      problems.push(`<${e.tagName.toLowerCase()} class="${e.className}"> ends at ${box.right} px`);
   }
   for (const image of document.images) {
     if (!image.alt.trim()) problems.push('an image has no alternative text');
@@ -59,7 +60,7 @@ INSPECT = """
     if (contrast < 4.5) problems.push(`“${text.slice(0, 40)}” has a contrast of ${contrast.toFixed(1)}`);
   }
   return [...new Set(problems)];
-})()
+})
 """
 
 
@@ -93,7 +94,7 @@ class Browser:
     def problems(self, page: Path, window: Window) -> list[str]:
         """Return what is wrong with a page: errors it reports, overflow, texts that cannot be read."""
         self.show(page, window)
-        found = [str(line) for line in self.evaluate(INSPECT)]
+        found = [str(line) for line in self.evaluate(f"{INSPECT}({window.width})")]
         return self._errors() + found
 
     def show(self, page: Path, window: Window) -> None:

@@ -79,6 +79,13 @@ def timm_baseline(name: str, **options: Any) -> nn.Module:
     return timm.create_model(TIMM_NAMES[name], **options)
 
 
+def torchmetrics_ece(probs: torch.Tensor, labels: torch.Tensor) -> float:
+    """Return torchmetrics' calibration error of `probs (N, K)` in 15 bins."""
+    from torchmetrics.functional.classification import multiclass_calibration_error
+
+    return float(multiclass_calibration_error(probs, labels, probs.shape[1], n_bins=15, norm="l1"))
+
+
 def torchvision_for_cifar(name: str) -> nn.Module:
     """Build torchvision's network and change it for small images, as kuangliu/pytorch-cifar does."""
     base = name.removesuffix("-cifar")

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effnet.evaluation.calibration import NUM_BINS, calibration_error, reliability
+from effnet.evaluation.calibration import NUM_BINS, calibration_error, chance_errors, reliability
 from effnet.evaluation.metrics import summarise
 
 
@@ -72,3 +72,31 @@ def test_the_evaluation_takes_the_most_probable_class() -> None:
     result = summarise(logits, torch.tensor([0, 0]), ("a", "b"), "test")
     assert result.ece == pytest.approx((0.3 + 0.9) / 2)
     assert result.to_dict()["ece"] == result.ece
+
+
+def test_chance_alone_gives_a_calibrated_network_its_error() -> None:
+    """Of four images at 0.5 in one bin, the share of right ones is off by 0, 1/4, 1/2: 3/16 in the mean."""
+    mean, high = chance_errors(np.full(4, 0.5))
+    assert mean == pytest.approx(3 / 16, abs=0.03)
+    assert high == 0.5
+
+
+def test_the_surest_answers_leave_nothing_to_chance() -> None:
+    assert chance_errors(np.ones(10)) == (0.0, 0.0)
+
+
+def test_with_more_images_chance_does_less() -> None:
+    few, many = (chance_errors(np.linspace(0.2, 0.99, count))[0] for count in (100, 10_000))
+    assert few > 5 * many
+    assert chance_errors(np.linspace(0.2, 0.99, 100)) == chance_errors(np.linspace(0.2, 0.99, 100))
+
+
+def test_calibrated_answers_exceed_what_chance_does_in_a_twentieth_of_cases() -> None:
+    generator = np.random.default_rng(1)
+    confidence = generator.uniform(0.3, 1.0, 200)
+    high = chance_errors(confidence)[1]
+    drawn = [
+        calibration_error(reliability(confidence, generator.random(200) < confidence)) > high
+        for _ in range(400)
+    ]
+    assert 0.01 < np.mean(drawn) < 0.11

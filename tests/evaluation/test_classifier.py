@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,27 +10,10 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from effnet import modelfile
-from effnet.data.datasets import open_dataset
 from effnet.errors import DataError, ModelFileError, UsageError
 from effnet.evaluation.classifier import load
-from effnet.imaging.preprocess import Preprocess
-from effnet.modelfile import ModelHeader
-from effnet.network.model import create_model
 from effnet.spec.families import get_spec
-from effnet.spec.scale import scale
-
-SPEC = get_spec(scale("b0-cifar", -8), resolution=8)
-HEADER = ModelHeader(SPEC, Preprocess(8), ("ant", "bee", "fly"))
-
-
-def weights() -> dict[str, NDArray[Any]]:
-    return {name: tensor.numpy() for name, tensor in create_model(SPEC, 3).state_dict().items()}
-
-
-def write(path: Path, header: ModelHeader = HEADER, changes: modelfile.Arrays | None = None) -> Path:
-    """Write a model file, some of whose weights are replaced."""
-    modelfile.save(path, header, weights() | dict(changes or {}))
-    return path
+from tiny_models import HEADER, always, folder, trained_on, weights, write
 
 
 @pytest.fixture
@@ -70,31 +52,16 @@ def test_weights_of_another_network_are_one_line(path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def folder(root: Path, *class_names: str, images: int = 1) -> Path:
-    for name in class_names:
-        (root / name).mkdir(parents=True)
-        for number in range(1, images + 1):
-            Image.new("RGB", (8, 8)).save(root / name / f"{number}.png")
-    return root
-
-
-def trained_on(data: Path) -> ModelHeader:
-    """Return the header of a model for which one image of each class was drawn for testing."""
-    drawn = [f"{name}/1.png" for name in HEADER.class_names]
-    training = {"fingerprint": open_dataset(data).fingerprint()}
-    return replace(HEADER, training=training, split={"test": drawn})
-
-
 def test_the_images_that_training_never_saw_are_measured(path: Path, tmp_path: Path) -> None:
     data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
-    evaluation = load(write(path, trained_on(data))).evaluate(data)
+    evaluation = load(write(path, trained_on(data, test=1))).evaluate(data)
     assert (evaluation.split, evaluation.num_images, evaluation.caution) == ("test", 3, None)
 
 
 def test_another_folder_with_the_same_names_is_measured_whole_with_a_caution(
     path: Path, tmp_path: Path
 ) -> None:
-    header = trained_on(folder(tmp_path / "old", "ant", "bee", "fly", images=2))
+    header = trained_on(folder(tmp_path / "old", "ant", "bee", "fly", images=2), test=1)
     other = folder(tmp_path / "new", "ant", "bee", "fly", images=3)
     evaluation = load(write(path, header)).evaluate(other)
     assert (evaluation.split, evaluation.num_images) == ("all", 9)
@@ -103,7 +70,7 @@ def test_another_folder_with_the_same_names_is_measured_whole_with_a_caution(
 
 def test_a_drawn_image_that_is_missing_is_named(path: Path, tmp_path: Path) -> None:
     data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
-    classifier = load(write(path, trained_on(data)))
+    classifier = load(write(path, trained_on(data, test=1)))
     (data / "bee" / "1.png").unlink()
     lost = "of the 3 images that were drawn when the model was trained, 1 is missing (bee/1.png)"
     with pytest.raises(UsageError) as caught:
@@ -115,7 +82,7 @@ def test_a_drawn_image_that_is_missing_is_named(path: Path, tmp_path: Path) -> N
 def test_a_split_that_there_never_was_lists_those_that_are(path: Path, tmp_path: Path) -> None:
     data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
     with pytest.raises(UsageError, match=r"^data has no split 'dev'; known: all, test, train$"):
-        load(write(path, trained_on(data))).evaluate(data, split="dev")
+        load(write(path, trained_on(data, test=1))).evaluate(data, split="dev")
 
 
 def test_a_folder_with_the_classes_of_the_model_is_measured(path: Path, tmp_path: Path) -> None:
@@ -136,13 +103,6 @@ def test_of_a_hundred_missing_classes_ten_are_named(path: Path, tmp_path: Path) 
     data = folder(tmp_path / "data", *(f"class {number:03d}" for number in range(100)))
     with pytest.raises(DataError, match=r"100 classes .* class 009 and 90 more; folders"):
         load(write(path)).evaluate(data)
-
-
-def always(class_name: str, *class_names: str) -> tuple[ModelHeader, dict[str, NDArray[Any]]]:
-    """Return header and weights of a model that answers the same to every image."""
-    bias = np.array([10.0 * (name == class_name) for name in class_names], np.float32)
-    changes = {"classifier.weight": np.zeros((len(class_names), 600), np.float32), "classifier.bias": bias}
-    return replace(HEADER, class_names=class_names), changes
 
 
 def test_classes_in_another_order_are_told_by_their_names(path: Path, tmp_path: Path) -> None:

@@ -7,10 +7,27 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
 from torch import Tensor, nn
 
-from effnet.evaluation.metrics import Evaluation, predict_logits, summarise, top1_and_loss, wilson_interval
+from effnet.evaluation.metrics import (
+    Evaluation,
+    calibrated,
+    predict_logits,
+    predict_probs,
+    summarise,
+    tempered,
+    top1_and_loss,
+)
+from effnet.evaluation.significance import wilson_interval
+from peers import torchmetrics_ece
 
 NUM_CLASSES, NUM_IMAGES, ABSENT = 12, 400, 7
 CLASS_NAMES = tuple(f"Klasse {index}" for index in range(NUM_CLASSES))
@@ -54,6 +71,37 @@ def test_top5_is_that_of_scikit_learn() -> None:
 def test_loss_is_that_of_scikit_learn() -> None:
     expected = log_loss(example()[1], probabilities(), labels=np.arange(NUM_CLASSES))
     assert evaluation().loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_brier_score_is_that_of_scikit_learn() -> None:
+    classes = np.arange(NUM_CLASSES)
+    expected = brier_score_loss(example()[1], probabilities(), labels=classes, scale_by_half=False)
+    assert 0.2 < expected < 1.5
+    assert evaluation().brier == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.3, 4.0])
+def test_calibration_error_is_that_of_torchmetrics(temperature: float) -> None:
+    logits, labels = example()
+    probs = (logits / temperature).softmax(1)
+    found = summarise(logits / temperature, labels, CLASS_NAMES, "test").ece
+    assert found == pytest.approx(torchmetrics_ece(probs, labels), abs=1e-6)
+
+
+def test_precision_recall_and_f1_are_those_of_scikit_learn() -> None:
+    logits, labels = example()
+    indices = np.arange(NUM_CLASSES)
+    expected = precision_recall_fscore_support(labels, logits.argmax(1), labels=indices, zero_division=0.0)
+    rows = zip(evaluation().classes, *expected, strict=True)
+    for each, precision, recall, f1, support in rows:
+        assert (each.precision, each.recall, each.f1) == pytest.approx((precision, recall, f1))
+        assert each.support == support
+
+
+def test_confusion_matrix_is_that_of_scikit_learn() -> None:
+    logits, labels = example()
+    expected = confusion_matrix(labels, logits.argmax(1), labels=np.arange(NUM_CLASSES))
+    assert np.array_equal(evaluation().confusion, expected)
 
 
 def test_images_and_errors_are_counted() -> None:
@@ -126,7 +174,8 @@ def test_the_result_is_plain_json() -> None:
     data = json.loads(json.dumps(evaluation().to_dict()))
     assert data["num_images"] == NUM_IMAGES
     assert data["confusion"] == evaluation().confusion.tolist()
-    assert data["classes"][0].keys() == {"name", "precision", "recall", "f1", "support"}
+    assert data["classes"][0].keys() == {"name", "precision", "recall", "recall_interval", "f1", "support"}
+    assert data["uncalibrated"] is None
     assert data["skipped"] == []
 
 
@@ -134,7 +183,9 @@ def test_the_summary_is_the_result_without_the_classes() -> None:
     result = evaluation()
     summary = result.summary()
     assert json.loads(json.dumps(summary)) == summary
-    assert summary.keys() == result.to_dict().keys() - {"classes", "confusion", "skipped"}
+    beside = {"classes", "confusion", "skipped", "ece_by_chance", "temperature", "uncalibrated"}
+    assert summary.keys() == result.to_dict().keys() - beside
+    assert summary["interval"] == list(wilson_interval(NUM_IMAGES - result.num_errors, NUM_IMAGES))
 
 
 def test_answers_are_what_the_numbers_came_from() -> None:
@@ -173,6 +224,51 @@ def test_wilson_interval_is_that_of_scipy(successes: int, total: int) -> None:
 def test_interval_surrounds_the_accuracy() -> None:
     low, high = evaluation().interval
     assert low < evaluation().top1 < high
+
+
+def test_each_recall_has_the_interval_of_its_class() -> None:
+    result = evaluation()
+    for index, each in enumerate(result.classes):
+        if index != ABSENT:
+            hits = int(result.confusion[index, index])
+            assert each.recall_interval == wilson_interval(hits, each.support)
+    assert result.classes[ABSENT].recall_interval == (0.0, 1.0)
+    assert result.unmeasured == (CLASS_NAMES[ABSENT],)
+
+
+def with_temperature(temperature: float) -> Evaluation:
+    logits, labels = example()
+    return calibrated(logits, temperature, lambda scores: summarise(scores, labels, CLASS_NAMES, "test"))
+
+
+def test_a_temperature_changes_probabilities_and_no_answer() -> None:
+    result, before = with_temperature(3.0), evaluation()
+    assert np.array_equal(result.answers.predicted, before.answers.predicted)
+    assert result.answers.probs == pytest.approx((example()[0] / 3).softmax(1).numpy(), abs=1e-6)
+    assert result.uncalibrated is not None
+    assert result.uncalibrated.to_dict() == before.to_dict()
+    assert result.to_dict()["uncalibrated"] == {
+        name: getattr(before, name) for name in ("loss", "ece", "brier")
+    }
+
+
+def test_a_temperature_of_one_changes_no_bit() -> None:
+    assert with_temperature(1.0).uncalibrated is None
+    assert torch.equal(tempered(example()[0], 1.0), example()[0])
+
+
+def test_logits_that_differ_by_one_bit_keep_their_order_at_any_temperature() -> None:
+    low = torch.tensor([1.0])
+    logits = torch.stack([low, torch.nextafter(low, low + 1)], dim=1)
+    for temperature in (0.37, 1.1, 3.0, 7.7, 99.0):
+        assert tempered(logits, temperature).argmax(1).item() == 1
+
+
+def test_probabilities_of_single_images_are_divided_too() -> None:
+    images = torch.tensor([[2.0, 0.0]])
+    probs = predict_probs(nn.Identity(), images, torch.device("cpu"), temperature=2.0)
+    assert probs.dtype == torch.float32
+    assert probs[0].tolist() == pytest.approx([np.e / (np.e + 1), 1 / (np.e + 1)])
 
 
 @pytest.mark.parametrize(

@@ -212,10 +212,7 @@ class Comparison:
             yield f"of {shared:,} images {self.num_images:,} were drawn, of each class its share"
         if largest > shared:
             held = ", ".join(f"{each.num_held:,} from {each.label}" for each in self.contenders)
-            yield (
-                f"compared are the {shared:,} images that were held out from every model; held out "
-                f"were {held}"
-            )
+            yield f"compared are only images that were held out from every model: {shared:,} ({held})"
 
 
 CAUTIONS = {
