@@ -43,6 +43,9 @@ from effnet.evaluation.robustness.words import (
 )
 from effnet.spec.cost import cost
 
+ORDER = ("robustness", "resolutions", "views")
+"""Anchors of the sections of a report."""
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -77,6 +80,12 @@ class Found:
     augmented: Augmented | None = None
     resolutions: Resolutions | None = None
     sections: tuple[Section, ...] = ()
+    """In the order in which they were measured."""
+
+    @property
+    def page(self) -> list[Section]:
+        """Sections in the order of a report."""
+        return sorted(self.sections, key=lambda section: ORDER.index(section.anchor))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values of what there is."""
@@ -195,11 +204,12 @@ def print_robustness(robustness: Robustness) -> None:
 
 def print_resolutions(resolutions: Resolutions) -> None:
     """Print accuracy by the side of the images."""
-    made = table("accuracy by resolution", ["pixels", "right", "95% interval", "errors", "MACs"])
+    made = table("accuracy by resolution", ["pixels", "cells", "right", "95% interval", "errors", "MACs"])
     for point in resolutions.points:
         (low, high), own = point.measured.interval, " (trained)" if point.side == resolutions.side else ""
         made.add_row(
             f"{point.side}×{point.side}{own}",
+            f"{point.cells:g}",
             f"{point.measured.top1:.2%}",
             f"{100 * low:.1f}–{100 * high:.1f}",
             f"{point.measured.num_errors:,}",
@@ -210,6 +220,8 @@ def print_resolutions(resolutions: Resolutions) -> None:
     left_out = ", ".join(map(str, resolutions.left_out))
     note = f"; left out, below the network's total stride: {left_out} pixels" if left_out else ""
     out.print(f"{sentence(resolutions_words(resolutions))}{note}", markup=False)
+    if not all(point.cells.is_integer() for point in resolutions.points):
+        out.print("Without a whole number of cells the last ones hang over the border, and accuracy suffers.")
 
 
 def print_ensemble(together: Ensemble) -> None:

@@ -166,7 +166,7 @@ def evaluate(request: Request) -> None:
     if form.report is not None:
         path = write_report(
             evaluation, form.report,
-            classifier=classifier, data=dataset, command=request.command, sections=found.sections,
+            classifier=classifier, data=dataset, command=request.command, sections=found.page,
         )  # fmt: skip
         request.reporter.message(f"report: {path}")
 

@@ -92,7 +92,13 @@ def draw_resolutions(resolutions: Resolutions, path: Path) -> None:
     axis.fill_between(
         sides, [100 * v for v in low], [100 * v for v in high], color=BLUE, alpha=0.15, linewidth=0
     )
-    axis.plot(sides, [100 * each.top1 for each in measured], color=BLUE, marker="o")
+    axis.plot(sides, [100 * each.top1 for each in measured], color=BLUE)
+    for is_whole, label, fill in ((True, "whole cells", BLUE), (False, "cells over the border", "white")):
+        shown = [point for point in resolutions.points if point.cells.is_integer() is is_whole]
+        heights = [100 * point.measured.top1 for point in shown]
+        places = [point.side for point in shown]
+        axis.plot(places, heights, "o", color=BLUE, markerfacecolor=fill, label=label)
+    axis.legend(frameon=False)
     axis.axvline(resolutions.side, color=GREY, linestyle="--", linewidth=1)
     axis.annotate(
         "trained", (resolutions.side, 0), (4, 4), xycoords=("data", "axes fraction"),

@@ -23,13 +23,18 @@ class Point:
 
     side: int
     """Of the images, in pixels."""
+    cells: float
+    """Side of the last feature map before it is rounded up: the side divided by the total stride.
+
+    Where it is no whole number, the last cells hang over the border, and accuracy suffers.
+    """
     macs: int
     """Of one image."""
     measured: Pass
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"side": self.side, "macs": self.macs, **self.measured.to_dict()}
+        return {"side": self.side, "cells": self.cells, "macs": self.macs, **self.measured.to_dict()}
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,10 @@ class Resolutions:
 
 
 def sides(resolution: int, total_stride: int) -> tuple[list[int], list[int]]:
-    """Return the sides to measure at, and those that are left out, below the network's total stride."""
+    """Return the sides to measure at, the own one among them, and those below the network's total stride."""
     wanted = sorted({round(factor * resolution) for factor in FACTORS})
-    return [side for side in wanted if side >= total_stride], [side for side in wanted if side < total_stride]
+    measured = [side for side in wanted if side >= total_stride or side == resolution]
+    return measured, [side for side in wanted if side not in measured]
 
 
 def measure_resolutions(
@@ -93,8 +99,10 @@ def measure_resolutions(
         part = Part(follow, f"{side}×{side} pixels", number, len(others))
         with classifier.opened(dataset, resolution=side, **options | {"on_measured": part}) as opened:
             made[side] = kept_pass(classifier, opened, own.num_images, options["say"])
+    stride = header.spec.total_stride
     points = tuple(
-        Point(side, cost(header.spec, header.num_classes, side).macs, made[side]) for side in sorted(made)
+        Point(side, side / stride, cost(header.spec, header.num_classes, side).macs, made[side])
+        for side in sorted(made)
     )
     return Resolutions(own_side, points, tuple(left_out))
 
