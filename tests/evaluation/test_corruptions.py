@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from corrupted import change, ours, scenes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from corrupted_scenes import change, ours, scenes
 from effnet.errors import UsageError
 from effnet.evaluation.corruptions.blur import disc, move_pixels
 from effnet.evaluation.corruptions.catalogue import CORRUPTIONS, corrupt

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from corrupted import ours, scenes
 from numpy.typing import NDArray
 from torch import Tensor
 
+from corrupted_scenes import ours, scenes
 from effnet.evaluation.corruptions.draws import Draws
 from effnet.evaluation.corruptions.noise import impulse_noise
 from effnet.evaluation.corruptions.severities import severities_for

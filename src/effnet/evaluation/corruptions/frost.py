@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 HEIGHT, WIDTH = 400, 600  # the photographs have 315×560 to 600×900 pixels
 BRANCH = np.deg2rad(60.0)  # ice grows in hexagons
+BRANCH_DISTANCE = 3.0  # pixels
 
 
 @dataclass(frozen=True)
@@ -82,14 +83,16 @@ def _ferns(look: Pane, generator: np.random.Generator) -> NDArray[np.float64]:
 
 def _draw_fern(draw: ImageDraw.ImageDraw, generator: np.random.Generator, length: float) -> None:
     """Draw a spine whose branches get shorter towards its tip, each brighter or darker than the last."""
-    root = generator.uniform((0, 0), (WIDTH, HEIGHT))
-    angle, brightness = generator.uniform(0, 2 * np.pi), generator.uniform(60, 255)
-    for way in np.arange(0.0, length, 3.0):
-        joint = root + way * _direction(angle)
-        reach = 0.4 * (length - way) * generator.uniform(0.5, 1.0)
-        for turn in (-BRANCH, BRANCH):
-            tip = joint + reach * _direction(angle + turn)
-            draw.line([*joint, *tip], fill=int(brightness * generator.uniform(0.5, 1.0)))
+    root, angle = generator.uniform((0, 0), (WIDTH, HEIGHT)), generator.uniform(0, 2 * np.pi)
+    brightness = generator.uniform(60, 255)
+    ways = np.arange(0.0, length, BRANCH_DISTANCE)
+    joints = root + ways[:, None] * _direction(angle)
+    for turn in (-BRANCH, BRANCH):
+        reach = 0.4 * (length - ways) * generator.uniform(0.5, 1.0, len(ways))
+        tips = joints + reach[:, None] * _direction(angle + turn)
+        fills = (brightness * generator.uniform(0.5, 1.0, len(ways))).astype(int).tolist()
+        for line, fill in zip(np.hstack([joints, tips]).tolist(), fills, strict=True):
+            draw.line(line, fill=fill)
     draw.line([*root, *(root + length * _direction(angle))], fill=int(brightness), width=2)
 
 
