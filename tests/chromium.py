@@ -54,6 +54,8 @@ INSPECT = """
     const text = [...e.childNodes].filter(n => n.nodeType === 3).map(n => n.textContent.trim()).join('');
     if (!text || !e.checkVisibility()) continue;
     const style = getComputedStyle(e), size = parseFloat(style.fontSize);
+    if (text.length > 8 && e.getBoundingClientRect().width < 3 * size)
+      problems.push(`“${text.slice(0, 40)}” is squeezed`);
     if (size < 12) problems.push(`“${text.slice(0, 40)}” is ${size} px high`);
     const [light, dark] = [luminance(numbers(style.color)), luminance(behind(e))].sort((a, b) => b - a);
     const contrast = (light + 0.05) / (dark + 0.05);  // as WCAG 2.1 defines it and demands

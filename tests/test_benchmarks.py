@@ -156,6 +156,15 @@ def test_the_loop_is_measured_beside_the_bare_step(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_evaluation_is_measured_beside_the_bare_passes(tmp_path: Path) -> None:
+    flags = ["--model", "b0-cifar", "--phi", "-8", "--resolution", "8", "--images", "100", "--rounds", "2"]
+    (row,) = results("evaluate", *flags, folder=tmp_path)
+    seconds = row["seconds"]
+    assert (row["images"], len(row["ratios"])) == (100, 2)
+    assert row["ratios"][0] == pytest.approx(seconds["evaluation"][0] / seconds["bare"][0], rel=0.1)
+
+
+@pytest.mark.slow
 def test_the_model_of_latency_is_judged_by_networks_it_never_saw(tmp_path: Path) -> None:
     script, names = str(ROOT / "benchmarks" / "latency_model.py"), ["b0-cifar-phi-8", "quick-cifar at 96"]
     flags = ["--only", *names, "--seconds", "0.05", "--results", str(tmp_path)]

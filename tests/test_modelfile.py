@@ -22,6 +22,7 @@ HEADER = ModelHeader(
     training={"data": "digits", "config": {"epochs": 3, "optim": {"lr": 0.1}}},
     metrics={"val": {"top1": 0.5}},
     split={"test": ["Käse/a b.png"], "val": []},
+    temperature=0.75,
     effnet_version="0.0.7",
 )
 ARRAYS: modelfile.Arrays = {

@@ -119,6 +119,12 @@ def test_a_newer_format_says_who_wrote_it(path: Path) -> None:
         modelfile.load_header(write_header(path, newer))
 
 
+def test_a_file_from_before_calibration_has_a_temperature_of_one(path: Path) -> None:
+    header = header_json(path)
+    del header["temperature"]
+    assert modelfile.load_header(write_header(path, header)) == HEADER
+
+
 @pytest.mark.parametrize("damage", [None, [1], "text", {}, {"format_version": 1}], ids=str)
 def test_a_header_of_another_shape_is_refused(path: Path, damage: object) -> None:
     with pytest.raises(ModelFileError, match=r"Modell 1\.safetensors: the header is damaged"):
@@ -134,6 +140,7 @@ def test_a_header_of_another_shape_is_refused(path: Path, damage: object) -> Non
         ("class_names", []),
         ("class_names", ["ant", "ant"]),
         ("class_names", [1, "1"]),
+        *[("temperature", value) for value in (0, -1.0, float("inf"), float("nan"), "1", True, None)],
     ],
 )
 def test_a_header_with_a_bad_value_is_refused(path: Path, key: str, value: object) -> None:

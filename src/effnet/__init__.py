@@ -8,7 +8,10 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.classifier import load as load
+    from effnet.evaluation.comparison.compare import compare as compare
+    from effnet.evaluation.comparison.page import write_comparison as write_comparison
     from effnet.evaluation.html import write_report as write_report
+    from effnet.evaluation.temperature import calibrate as calibrate
     from effnet.network.model import create_model as create_model
     from effnet.sizing.budget.run import budget as budget
     from effnet.sizing.budget.sized_training import train as train
@@ -36,7 +39,10 @@ _PUBLIC = {
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
     "search": "effnet.sizing.search.run",
+    "calibrate": "effnet.evaluation.temperature",
+    "compare": "effnet.evaluation.comparison.compare",
     "write_report": "effnet.evaluation.html",
+    "write_comparison": "effnet.evaluation.comparison.page",
     "study": "effnet.sizing.study.run",
 }
 
@@ -46,6 +52,8 @@ __all__ = [
     "NetSpec",
     "__version__",
     "budget",
+    "calibrate",
+    "compare",
     "cost",
     "create_model",
     "get_spec",
@@ -55,6 +63,7 @@ __all__ = [
     "search",
     "study",
     "train",
+    "write_comparison",
     "write_report",
 ]
 

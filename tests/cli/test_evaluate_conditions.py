@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from corrupted_scenes import scenes
-from effnet.cli import conditions
 from effnet.cli.main import main
+from effnet.evaluation.corruptions.catalogue import CORRUPTIONS
 from effnet.evaluation.robustness import corrupted
+from effnet.evaluation.robustness.page import heat_rows
 from effnet.evaluation.robustness.passes import Pass, run_pass
 from tiny_models import always, write
 
@@ -182,8 +183,8 @@ def test_a_network_with_too_few_pixels_is_refused(
 def test_colours_say_what_is_lost() -> None:
     clean = Pass(np.ones(10, bool), 0.0, 0.0)
     worse = Pass(np.arange(10) < 5, 1.0, 0.1)
-    cells = dict.fromkeys(corrupted.CORRUPTIONS, (clean, clean, worse, worse, worse))
-    row = conditions.heat_rows(corrupted.Robustness(clean, cells, 32, 0))[0]
+    cells = dict.fromkeys(CORRUPTIONS, (clean, clean, worse, worse, worse))
+    row = heat_rows(corrupted.Robustness(clean, cells, 32, 0))[0]
     assert [colour for _, colour in row.cells[:2]] == [(255, 255, 255)] * 2
     assert row.cells[2][1] != (255, 255, 255)
     assert row.top1 == pytest.approx(0.7)

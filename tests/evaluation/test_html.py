@@ -152,6 +152,44 @@ def test_page_states_the_numbers(report: Path, run: Path) -> None:
     assert "Caution" not in text
 
 
+def test_a_calibrated_network_is_shown_before_and_after(tmp_path: Path) -> None:
+    evaluation, classifier, dataset = synthetic(tuple("abcdef"))
+    before = replace(evaluation, ece=0.25)
+    classifier.header = replace(
+        classifier.header, temperature=0.5, metrics={"calibration": {"num_images": 1234}}
+    )
+    page = write(tmp_path, (replace(evaluation, temperature=0.5, uncalibrated=before), classifier, dataset))
+    titles = [image["alt"] for image in page.of("img") if str(image["alt"]).startswith("Reliability")]
+    assert [str(title).partition(":")[0] for title in titles] == [
+        "Reliability diagram before calibration", "Reliability diagram after calibration",
+    ]  # fmt: skip
+    assert "Before calibration it was 25.0%; the outputs are divided by a temperature of 0.500." in page.text
+    assert "temperature 0.500, fitted on 1,234 validation images" in page.text
+    write(tmp_path, (evaluation, replace_header(classifier), dataset))
+    assert not (tmp_path / "reliability-before.png").exists()
+
+
+def replace_header(classifier: Classifier) -> Classifier:
+    """Return the same classifier without its calibration."""
+    header = replace(classifier.header, temperature=1.0, metrics={})
+    return Classifier(header, classifier.network, classifier.device)
+
+
+def test_each_class_has_the_interval_of_its_recall(report: Path, run: Path) -> None:
+    text = open_page(report).text
+    for result in effnet.load(run / "model.safetensors").evaluate("digits").classes:
+        low, high = result.recall_interval
+        assert f"{result.recall:.1%} {100 * low:.0f}–{100 * high:.0f}" in text
+
+
+def test_classes_without_images_are_listed(tmp_path: Path) -> None:
+    names = tuple("abcdefg")
+    evaluation, classifier, dataset = synthetic(names)
+    some = summarise(torch.eye(7)[:6] * 9, torch.arange(6), names, "test", evaluation.answers.names[:6])
+    page = write(tmp_path, (some, classifier, dataset))
+    assert "Not measured, because there are no images of them: 1 of 7 classes" in page.text
+
+
 def test_first_picture_is_the_most_confident_mistake(report: Path, run: Path) -> None:
     evaluation = effnet.load(run / "model.safetensors").evaluate("digits")
     answers = evaluation.answers

@@ -102,7 +102,8 @@ def test_the_browser_sees_what_is_wrong(browser: Browser, tmp_path: Path) -> Non
     page.write_text(
         """<!DOCTYPE html><meta charset="utf-8"><title>bad</title><body style="background: white">
         <div style="width: 900px">wide</div><img src="missing.png"><p style="font-size: 6px">small</p>
-        <p style="color: #cccccc">pale</p><script>console.error("oh")</script>""",
+        <p style="color: #cccccc">pale</p><p style="width: 2em">one letter below another</p>
+        <script>console.error("oh")</script>""",
         encoding="utf-8",
     )
     found = " | ".join(browser.problems(page, Window(375)))
@@ -112,6 +113,7 @@ def test_the_browser_sees_what_is_wrong(browser: Browser, tmp_path: Path) -> Non
         "no alternative text",
         "is not shown",
         "6 px high",
+        "is squeezed",
         "a contrast of 1.6",
     ):
         assert part in found

@@ -16,7 +16,8 @@ COUNTS = st.integers(0, 60)
 def by_hand(only_first: int, only_second: int) -> float:
     """Twice the tail of the fair coin's distribution, at most 1."""
     total, few = only_first + only_second, min(only_first, only_second)
-    return min(1.0, 2 * sum(comb(total, k) for k in range(few + 1)) / 2**total)
+    tail = sum(comb(total, k) for k in range(few + 1))
+    return min(1.0, float(2 * tail / 2**total))
 
 
 @given(COUNTS, COUNTS)

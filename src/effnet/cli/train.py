@@ -15,7 +15,6 @@ from effnet.cli.results import interval, print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
-from effnet.evaluation.significance import wilson_interval
 from effnet.sizing.budget.sized_training import refuse_phi
 from effnet.sizing.budget.sized_training import run as run_training
 from effnet.training.folder import run_folder
@@ -92,10 +91,9 @@ def print_summary(result: TrainResult) -> None:
     out, evaluation, best = console(), result.evaluation, result.best
     print_evaluation(evaluation)
     weights = "averaged weights (EMA)" if best.averaged else "raw weights"
-    right, count = int(best.correct.sum()), len(best.correct)
     out.print(
-        f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} "
-        f"({interval(wilson_interval(right, count))}) of {count:,} validation images right"
+        f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} ({interval(best.val_interval)}) "
+        f"on the {len(best.correct):,} validation images"
     )
     print_caution(evaluation)
     out.print(f"time: {result.seconds:.0f} s\n")

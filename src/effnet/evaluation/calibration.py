@@ -43,7 +43,8 @@ def reliability(confidence: NDArray[Any], correct: NDArray[np.bool_]) -> tuple[B
 
 def bin_of(confidence: NDArray[Any]) -> NDArray[np.int64]:
     """Return the bin of each image, `(N,)`; a value on an edge is in the bin below it."""
-    return np.digitize(confidence, EDGES[1:-1], right=True).astype(np.int64)
+    index: NDArray[np.int64] = np.digitize(confidence, EDGES[1:-1], right=True).astype(np.int64)
+    return index
 
 
 def calibration_error(bins: tuple[Bin, ...]) -> float:

@@ -19,6 +19,7 @@ from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import brier_score, tempered
 from effnet.evaluation.opened import ReadOptions
 from effnet.evaluation.significance import Z95
+from effnet.modelfile import ModelHeader
 
 PART = "val"
 LOWEST, HIGHEST = 0.01, 100.0
@@ -88,13 +89,17 @@ def calibrate(
     check_part(classifier, dataset)
     with classifier.opened(dataset, split=PART, **options) as opened:
         calibration = fit(*classifier.logits(opened))
-    metrics = {**classifier.header.metrics, "calibration": calibration.to_dict()}
-    changes = {"temperature": calibration.temperature, "metrics": metrics}
     if classifier.path is not None:
         stored, weights = modelfile.load(classifier.path)
-        modelfile.save(classifier.path, replace(stored, **changes), weights)
-    header = replace(classifier.header, **changes)
+        modelfile.save(classifier.path, with_temperature(stored, calibration), weights)
+    header = with_temperature(classifier.header, calibration)
     return Classifier(header, classifier.network, classifier.device, classifier.path), calibration
+
+
+def with_temperature(header: ModelHeader, calibration: Calibration) -> ModelHeader:
+    """Write a temperature, and how it was found, into what a model file says."""
+    metrics = {**header.metrics, "calibration": calibration.to_dict()}
+    return replace(header, temperature=calibration.temperature, metrics=metrics)
 
 
 def check_part(classifier: Classifier, dataset: DataSet) -> None:

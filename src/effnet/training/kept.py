@@ -7,6 +7,7 @@ from math import sqrt
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from effnet.evaluation.significance import wilson_interval
 from effnet.training.reporter import EpochRecord
 
 Weights = dict[str, Tensor]
@@ -24,6 +25,11 @@ class Best:
     val_loss: float
     correct: Tensor
     """Which validation images they answer rightly, `(N,)` bool, in the order of the part."""
+
+    @property
+    def val_interval(self) -> tuple[float, float]:
+        """95 % interval of the validation accuracy; that these images chose the weights is not in it."""
+        return wilson_interval(int(self.correct.sum()), len(self.correct))
 
 
 def standard_error(share: float, count: int) -> float:

@@ -43,6 +43,7 @@ class TrainResult:
             "best_epoch": self.best.epoch,
             "averaged_weights": self.best.averaged,
             "val_top1": self.best.val_top1,
+            "val_interval": list(self.best.val_interval),
             "result": self.evaluation.to_dict(),
         }
 

@@ -9,8 +9,7 @@ import torch
 
 from corrupted_scenes import scenes
 from effnet.evaluation.classifier import load
-from effnet.evaluation.metrics import tempered
-from effnet.evaluation.robustness.tta import VIEWS, Augmented, ViewsName, measure_views, shifted
+from effnet.evaluation.robustness.tta import VIEWS, Augmented, ViewsName, measure_views, probs_of, shifted
 from effnet.evaluation.robustness.words import views_words
 from tiny_models import HEADER, folder, write
 
@@ -28,8 +27,8 @@ def measure(tmp_path: Path, name: ViewsName, images: int = 4) -> tuple[Augmented
     with classifier.opened(data) as opened:
         single = classifier.judge(opened)
         found = measure_views(classifier, opened, single, name=name, follow=ignore)
-        logits = [classifier.logits(opened, lambda x, _, v=view: v(x))[0] for view in VIEWS[name]]
-    return found, torch.stack([tempered(each, 1.5).softmax(1) for each in logits]).mean(0)
+        probs = [torch.from_numpy(probs_of(classifier, opened, view)) for view in VIEWS[name]]
+    return found, torch.stack(probs).mean(0)
 
 
 @pytest.mark.parametrize(("name", "count"), [("flip", 2), ("shifts", 5), ("flip-shifts", 10)])

@@ -8,7 +8,7 @@ from effnet.data.datasets import DataSet, open_dataset
 from effnet.device import environment
 from effnet.evaluation.comparison.pictures import draw_costs, draw_sides
 from effnet.evaluation.comparison.result import LEVEL, Comparison, Contender
-from effnet.evaluation.comparison.words import p_words, points, verdict
+from effnet.evaluation.comparison.words import p_number, points, verdict
 from effnet.evaluation.page import Section, machine, picture, write_page
 from effnet.evaluation.report import MAX_NUMBERED_CLASSES
 
@@ -54,7 +54,7 @@ def write_comparison(
         "is_tall": len(comparison.classes) > MAX_NUMBERED_CLASSES,
         "level": LEVEL,
         "points": points,
-        "p_words": p_words,
+        "p_number": p_number,
         "facts": facts(comparison, command),
         "sections": sections,
     }

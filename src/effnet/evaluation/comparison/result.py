@@ -224,9 +224,11 @@ CAUTIONS = {
 
 def caution(contender: Contender) -> Iterator[str]:
     """Say why a model may do better on these images than on new ones, if it may."""
-    lost, words = contender.evaluation.lost, CAUTIONS.get(contender.evaluation.split)
+    result = contender.evaluation
+    words = CAUTIONS.get(result.split)
     if words is not None:
-        yield f"{contender.label}: {words}{'' if lost is None else f' ({lost})'}"
+        fitted = " and its temperature" if result.split == "val" and result.temperature != 1.0 else ""
+        yield f"{contender.label}: {words}{fitted}{'' if result.lost is None else f' ({result.lost})'}"
 
 
 def count(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, int]:

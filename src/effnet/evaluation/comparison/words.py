@@ -8,18 +8,19 @@ def points(difference: float) -> str:
     return f"{100 * difference:+.2f}".replace("-", "−")
 
 
-def p_words(p_value: float) -> str:
-    """Write a p-value with two digits."""
-    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
+def p_number(p_value: float) -> str:
+    """Write a p-value with two digits; a tiny one has no meaning of its own."""
+    return "< 0.0001" if p_value < 0.0001 else f"{p_value:.2g}"
 
 
 def pair_words(contrast: Contrast) -> str:
     """Say what is known of a pair, in a line."""
     low, high = contrast.interval
+    sign = "" if p_number(contrast.p_value).startswith("<") else "= "
     found = "no difference is shown" if contrast.better is None else f"{contrast.better} is better"
     return (
         f"{contrast.first} − {contrast.second}: {points(contrast.difference)} points "
-        f"(95% interval {points(low)} to {points(high)}, {p_words(contrast.p_value)}): {found}; "
+        f"(95% interval {points(low)} to {points(high)}, p {sign}{p_number(contrast.p_value)}): {found}; "
         f"only {contrast.first} is right on {images(contrast.only_first)}, "
         f"only {contrast.second} on {images(contrast.only_second)}"
     )

@@ -1,7 +1,7 @@
 """What may be said of a network under other conditions, in words."""
 
 from effnet.evaluation.comparison.result import Contrast
-from effnet.evaluation.comparison.words import images, p_words, points
+from effnet.evaluation.comparison.words import images, p_number, points
 from effnet.evaluation.robustness.corrupted import Robustness
 from effnet.evaluation.robustness.ensemble import Ensemble
 from effnet.evaluation.robustness.resolutions import Resolutions
@@ -17,13 +17,14 @@ ABOUT_VIEWS = {
 def effect(contrast: Contrast) -> str:
     """Say what a combination gains over a single answer, and how sure that is."""
     low, high = contrast.interval
+    sign = "" if p_number(contrast.p_value).startswith("<") else "= "
     if contrast.better is None:
         found = "no difference is shown"
     else:
         found = "that is better" if contrast.better == contrast.first else "that is worse"
     return (
         f"{points(contrast.difference)} points against {contrast.second} (95% interval {points(low)} to "
-        f"{points(high)}, {p_words(contrast.p_value)}): {found}"
+        f"{points(high)}, p {sign}{p_number(contrast.p_value)}): {found}"
     )
 
 
