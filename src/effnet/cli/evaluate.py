@@ -2,13 +2,22 @@
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from effnet.cli.comparison import print_comparison
+from effnet.cli.conditions import (
+    Conditions,
+    Found,
+    Session,
+    measure_open,
+    print_ensemble,
+    print_found,
+    with_resolutions,
+)
 from effnet.cli.output import print_json
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
@@ -18,9 +27,12 @@ from effnet.errors import UsageError
 from effnet.evaluation.classifier import load
 from effnet.evaluation.comparison.compare import check_models, compare, labels
 from effnet.evaluation.comparison.page import write_comparison
+from effnet.evaluation.comparison.result import Comparison
 from effnet.evaluation.html import write_report
 from effnet.evaluation.metrics import Evaluation
 from effnet.evaluation.opened import ReadOptions
+from effnet.evaluation.robustness.ensemble import Ensemble, ensemble
+from effnet.evaluation.robustness.page import ensemble_section
 from effnet.evaluation.temperature import Calibration, calibrate
 from effnet.files import check_folder
 from effnet.modelfile import is_model_file
@@ -42,6 +54,7 @@ class EvaluateForm:
     calibrate: bool = False
     """First fit the temperature on the validation images, so that probabilities mean what they say, and write
     it into the model file; from then on all its probabilities use it."""
+    conditions: Annotated[Conditions, tyro.conf.OmitArgPrefixes] = field(default_factory=Conditions)
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, mps."""
     report: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -78,8 +91,11 @@ class Request:
 
     @property
     def options(self) -> ReadOptions:
-        """How images are read."""
+        """How images are read, and how many."""
+        conditions = self.form.conditions
         return {
+            "max_images": conditions.max_images,
+            "seed": conditions.seed,
             "on_read": lambda done, total: self.reporter.reading("images", done, total),
             "on_measured": self.reporter.measuring,
             "say": self.reporter.message,
@@ -107,8 +123,29 @@ def check(form: EvaluateForm) -> None:
         raise UsageError(f"missing {missing}: effnet evaluate MODEL [MODEL …] DATA, the data at last")
     if form.calibrate and len(form.models) > 1:
         raise UsageError("--calibrate takes one model; calibrate each, then compare them")
+    check_conditions(form)
     if form.report is not None and form.report.exists() and not form.report.is_dir():
         raise UsageError(f"--report {form.report}: is a file; it takes a folder")
+
+
+def check_conditions(form: EvaluateForm) -> None:
+    """Refuse conditions that do not fit the number of models, and numbers out of range.
+
+    Raises:
+        UsageError: there is one of them.
+
+    """
+    conditions, count = form.conditions, len(form.models)
+    if conditions.of_one_model and count > 1:
+        raise UsageError(
+            f"{', '.join(conditions.of_one_model)}: takes one model, not {count}; run it for each"
+        )
+    if conditions.ensemble and count == 1:
+        raise UsageError("--ensemble needs two models or more: effnet evaluate A B DATA --ensemble")
+    if conditions.max_images is not None and conditions.max_images < 1:
+        raise UsageError(f"--max-images {conditions.max_images}: must be at least 1")
+    if not 0 <= conditions.seed < 2**63:
+        raise UsageError(f"--seed {conditions.seed}: must be at least 0 and below 2^63")
 
 
 def evaluate(request: Request) -> None:
@@ -121,10 +158,16 @@ def evaluate(request: Request) -> None:
         request.reporter.message(f"the temperature is in {classifier.path}")
     with classifier.opened(dataset, split=form.split, **request.options) as opened:
         evaluation = classifier.judge(opened)
-    show_result(evaluation, calibration, form.json)
+        session = Session(classifier, opened, evaluation, request.reporter, form.report)
+        found = measure_open(form.conditions, session)
+    if form.conditions.resolutions:
+        found = with_resolutions(found, session, split=form.split, **request.options)
+    show_result(evaluation, found, calibration, as_json=form.json)
     if form.report is not None:
-        command = request.command
-        path = write_report(evaluation, form.report, classifier=classifier, data=dataset, command=command)
+        path = write_report(
+            evaluation, form.report,
+            classifier=classifier, data=dataset, command=request.command, sections=found.page,
+        )  # fmt: skip
         request.reporter.message(f"report: {path}")
 
 
@@ -135,23 +178,36 @@ def compare_models(request: Request) -> None:
     check_models(classifiers, labels(classifiers))
     dataset = request.open_dataset()
     comparison = compare(classifiers, dataset, split=form.split, **request.options)
-    if form.json:
-        print_json(comparison.to_dict())
-    else:
-        print_comparison(comparison)
+    together = ensemble(comparison) if form.conditions.ensemble else None
+    show_comparison(comparison, together, form.json)
     if form.report is not None:
-        path = write_comparison(comparison, form.report, data=dataset, command=request.command)
+        sections = () if together is None else (ensemble_section(together),)
+        command = request.command
+        path = write_comparison(comparison, form.report, data=dataset, command=command, sections=sections)
         request.reporter.message(f"report: {path}")
 
 
-def show_result(evaluation: Evaluation, calibration: Calibration | None, as_json: bool) -> None:
+def show_comparison(comparison: Comparison, together: Ensemble | None, as_json: bool) -> None:
+    """Print a comparison for a program or a person, and what the models answer together."""
+    if as_json:
+        print_json(comparison.to_dict() | ({} if together is None else {"ensemble": together.to_dict()}))
+        return
+    print_comparison(comparison)
+    if together is not None:
+        print_ensemble(together)
+
+
+def show_result(
+    evaluation: Evaluation, found: Found, calibration: Calibration | None, *, as_json: bool
+) -> None:
     """Print the result for a program or a person."""
     if as_json:
-        found = {} if calibration is None else {"calibration": calibration.to_dict()}
-        print_json(evaluation.to_dict() | found)
+        fitted = {} if calibration is None else {"calibration": calibration.to_dict()}
+        print_json(evaluation.to_dict() | fitted | found.to_dict())
         return
     if calibration is not None:
         print_calibration(calibration)
     print_evaluation(evaluation)
     print_confusion(evaluation)
+    print_found(found)
     print_caution(evaluation)

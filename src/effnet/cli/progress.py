@@ -85,6 +85,10 @@ class TerminalReporter:
         """Follow a network over the images that it is measured on."""
         self._show("measuring", done, total)
 
+    def condition(self, title: str, done: int, total: int) -> None:
+        """Follow a network over its images in several conditions; `title` is the one it is in now."""
+        self._show("measuring", done, total, title)
+
     def step(self, record: StepRecord) -> None:
         """Follow the optimizer over the whole training, so that the time left is that of all epochs."""
         status = (

@@ -16,7 +16,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     out = console()
     out.print(
         f"\n[bold]{evaluation.split}: {evaluation.top1:.2%} ({interval(evaluation.interval)}) "
-        f"of {evaluation.num_images:,} images right, {evaluation.num_errors:,} errors[/]; "
+        f"of {evaluation.num_images:,} images right, {evaluation.num_errors:,} errors[/]{drawn(evaluation)}; "
         f"top-5 {evaluation.top5:.2%}, loss {evaluation.loss:.4f}, {trust(evaluation)}"
     )
     if len(evaluation.classes) > MAX_LISTED_CLASSES:
@@ -30,6 +30,12 @@ def print_evaluation(evaluation: Evaluation) -> None:
         scores = f"{c.precision:.1%}", f"{c.recall:.1%}", sure, f"{c.f1:.1%}"
         classes.add_row(escape(c.name), str(c.support), *scores)
     out.print(classes)
+
+
+def drawn(evaluation: Evaluation) -> str:
+    """Say that only some images were evaluated, if so."""
+    whole = evaluation.num_images + len(evaluation.broken) + evaluation.num_left_out
+    return f" (drawn from {whole:,}, of each class its share)" if evaluation.num_left_out else ""
 
 
 def interval(bounds: tuple[float, float]) -> str:

@@ -11,8 +11,9 @@ from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
 from effnet.errors import DataError, UsageError, some
 
-# Second words of the generators for `data.max_train` and `data.max_val`; 0 and 1 draw what is held out.
-_MAX_TRAIN, _MAX_VAL = 2, 3
+# Second words of the generators for `data.max_train`, `data.max_val` and a sample to evaluate on; 0 and 1
+# draw what is held out.
+_MAX_TRAIN, _MAX_VAL, _SAMPLE = 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,27 @@ class HeldOut:
     samples: Samples
     lost: str | None = None
     """Why these are all images of the data set, though some of it was drawn for testing."""
+    num_left_out: int = 0
+    """Images of the part that are not evaluated; see `sampled`."""
+
+
+def sampled(held: HeldOut, max_images: int | None, seed: int) -> HeldOut:
+    """Draw at most so many images, of each class its share, at least one; None takes all.
+
+    Raises:
+        UsageError: there are more classes than that.
+
+    """
+    counts = np.unique(held.samples.labels, return_counts=True)[1]
+    if max_images is None or len(held.samples) <= max_images:
+        return held
+    if max_images < len(counts):
+        raise UsageError(
+            f"max_images = {max_images}: there are {len(counts)} classes, and each needs an image"
+        )
+    generator = np.random.default_rng([seed, _SAMPLE])
+    drawn = _draw(held.samples, apportion(counts, max_images), generator)[1]
+    return replace(held, samples=drawn, num_left_out=len(held.samples) - len(drawn))
 
 
 def held_out(dataset: DataSet, drawn: Drawn) -> HeldOut:

@@ -15,7 +15,7 @@ from effnet.config import DataConfig, from_dict
 from effnet.data.datasets import DataSet, open_dataset
 from effnet.data.loaders import Transform, unchanged
 from effnet.data.pixels import Reading, ignore, silent
-from effnet.data.splits import Drawn, HeldOut, find_parts, held_out
+from effnet.data.splits import Drawn, HeldOut, find_parts, held_out, sampled
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
 from effnet.evaluation.inputs import ImageLike, list_images, refuse
@@ -136,7 +136,8 @@ class Classifier:
 
         """
         dataset = data if isinstance(data, DataSet) else open_dataset(data)
-        header, held, reading = self.header, self.held(dataset, split), self.reading(**options)
+        header, reading = self.header, self.reading(**options)
+        held = sampled(self.held(dataset, split), options.get("max_images"), options.get("seed", 0))
         preprocess = with_side(header.preprocess, resolution)
         with open_held(dataset, held, header.class_names, preprocess, reading) as opened:
             yield replace(opened, on_measured=options.get("on_measured", ignore))
@@ -150,7 +151,7 @@ class Classifier:
         logits, labels = self.logits(opened, transform)
         about = self.header.class_names, opened.held.part, opened.names
         result = calibrated(logits, self.header.temperature, lambda scores: summarise(scores, labels, *about))
-        return replace(result, broken=opened.broken, lost=opened.lost)
+        return replace(result, **opened.about)
 
     def evaluate(
         self,

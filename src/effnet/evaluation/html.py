@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from effnet.data.datasets import DataSet, open_dataset
 from effnet.device import environment
@@ -18,7 +18,7 @@ from effnet.evaluation.mistakes import (
     weak_classes,
     weakest_first,
 )
-from effnet.evaluation.page import Picture, flatten, machine, picture, write_page
+from effnet.evaluation.page import Extras, Picture, flatten, machine, picture, write_page
 from effnet.evaluation.record import read_record
 from effnet.evaluation.thumbnails import draw_thumbnails
 from effnet.evaluation.trust import trust
@@ -36,7 +36,7 @@ def write_report(
     *,
     classifier: Classifier,
     data: str | Path | DataSet,
-    command: str = "",
+    **extras: Unpack[Extras],
 ) -> Path:
     """Write `report.html`, which needs no other file and no network, and its pictures as PNG files.
 
@@ -45,7 +45,7 @@ def write_report(
         folder: where to write; older reports in it are replaced.
         classifier: the network that was evaluated.
         data: name or folder; the pictures of mistakes are read from it.
-        command: the command line to show, if there was one.
+        extras: the command line to show, and sections for what else was measured.
 
     Returns:
         The path of `report.html`.
@@ -64,7 +64,8 @@ def write_report(
         "dataset": dataset.name,
         "charts": _draw_charts(evaluation, classifier, path.parent),
         "mistakes": _draw_mistakes(evaluation, dataset, path.parent),
-        "facts": _facts(classifier, command),
+        "facts": _facts(classifier, extras.get("command", "")),
+        "sections": extras.get("sections", ()),
     }
     write_page(path, REPORT_FILE, content)
     return path

@@ -74,6 +74,8 @@ class Evaluation:
     """One message per image that could not be read and was skipped."""
     lost: str | None = None
     """Why all images were evaluated, though some were held out in training; see `HeldOut`."""
+    num_left_out: int = 0
+    """Images of the part that were not evaluated, so that it takes less time."""
     temperature: float = 1.0
     """What the logits were divided by."""
     uncalibrated: "Evaluation | None" = None
@@ -118,6 +120,7 @@ class Evaluation:
             "classes": [result.to_dict() for result in self.classes],
             "confusion": self.confusion.tolist(),
             "skipped": list(self.broken),
+            "num_left_out": self.num_left_out,
         }
 
     def summary(self) -> dict[str, Any]:

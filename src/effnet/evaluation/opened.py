@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -32,6 +32,17 @@ class ReadOptions(TypedDict, total=False):
     """Told how many images a network has seen, of how many, in each pass over them."""
     say: Callable[[str], None]
     """Told of each image that is skipped, and when they do not fit into memory."""
+    max_images: int | None
+    """At most so many, of each class its share; None is all."""
+    seed: int
+    """Of that draw; 0 when not given."""
+
+
+class OpenOptions(ReadOptions, total=False):
+    """Which images are opened and how they are read, as keyword arguments."""
+
+    split: str | None
+    """Part to measure on, as it was in training; None is what was held out."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +82,10 @@ class Opened:
         return self.pixels.broken
 
     @property
-    def lost(self) -> str | None:
-        """Why these are all images, though some were held out in training; see `HeldOut`."""
-        return self.held.lost
+    def about(self) -> dict[str, Any]:
+        """What an evaluation says of the images beside its numbers."""
+        held = self.held
+        return {"broken": self.broken, "lost": held.lost, "num_left_out": held.num_left_out}
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """What all pages share: one self-contained HTML file, with pictures inside, from a template."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import jinja2
 
@@ -31,6 +31,28 @@ class Picture:
     def is_tiny(self) -> bool:
         """Whether single pixels should be seen."""
         return max(self.width, self.height) <= PIXELATED_SIDE
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page that is not always there."""
+
+    anchor: str
+    """Name of the section in links."""
+    title: str
+    """What the list of sections calls it."""
+    template: str
+    """A file of this room's templates, which finds the values as `section.values`."""
+    values: Mapping[str, Any]
+
+
+class Extras(TypedDict, total=False):
+    """What a report may have beside its numbers, as keyword arguments."""
+
+    command: str
+    """The command line to show."""
+    sections: Sequence[Section]
+    """What else was measured."""
 
 
 def picture(path: Path) -> Picture:

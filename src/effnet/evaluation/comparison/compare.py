@@ -10,7 +10,7 @@ from torch import Tensor
 
 from effnet.data.datasets import DataSet, open_dataset
 from effnet.data.pixels import ignore
-from effnet.data.splits import HeldOut
+from effnet.data.splits import HeldOut, sampled
 from effnet.errors import DataError, UsageError, some
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.comparison.result import Comparison, Contender
@@ -49,7 +49,9 @@ def compare(
     check_models(classifiers, names)
     dataset = data if isinstance(data, DataSet) else open_dataset(data)
     helds = [classifier.held(dataset, split) for classifier in classifiers]
-    found = measure(classifiers, in_common(helds, names), dataset, options)
+    limit = options.get("max_images"), options.get("seed", 0)
+    shared = [sampled(held, *limit) for held in in_common(helds, names)]
+    found = measure(classifiers, shared, dataset, options)
     inputs = [batch for _, batch in found]
     spent = milliseconds([classifier.network for classifier in classifiers], inputs)
     contenders = tuple(
@@ -149,7 +151,7 @@ def judge(classifier: Classifier, opened: Opened, class_names: tuple[str, ...]) 
         classifier.header.temperature,
         lambda scores: summarise(scores, truth, class_names, opened.held.part, opened.names),
     )
-    return replace(result, broken=opened.broken, lost=opened.lost)
+    return replace(result, **opened.about)
 
 
 def check_names(evaluations: Sequence[Evaluation]) -> None:

@@ -1,5 +1,6 @@
 """The page of a comparison: one HTML file that needs nothing else, and its pictures."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from effnet.device import environment
 from effnet.evaluation.comparison.pictures import draw_costs, draw_sides
 from effnet.evaluation.comparison.result import LEVEL, Comparison, Contender
 from effnet.evaluation.comparison.words import p_number, points, verdict
-from effnet.evaluation.page import machine, picture, write_page
+from effnet.evaluation.page import Section, machine, picture, write_page
 from effnet.evaluation.report import MAX_NUMBERED_CLASSES
 
 REPORT_FILE = "report.html"
@@ -16,7 +17,12 @@ TEMPLATE = "comparison.html"
 
 
 def write_comparison(
-    comparison: Comparison, folder: str | Path, *, data: str | Path | DataSet, command: str = ""
+    comparison: Comparison,
+    folder: str | Path,
+    *,
+    data: str | Path | DataSet,
+    command: str = "",
+    sections: Sequence[Section] = (),
 ) -> Path:
     """Write `report.html`, which needs no other file and no network, and its pictures as PNG files.
 
@@ -25,6 +31,7 @@ def write_comparison(
         folder: where to write; older reports in it are replaced.
         data: name or folder; the pictures of images are read from it.
         command: the command line to show, if there was one.
+        sections: what else was measured.
 
     Returns:
         The path of `report.html`.
@@ -49,6 +56,7 @@ def write_comparison(
         "points": points,
         "p_number": p_number,
         "facts": facts(comparison, command),
+        "sections": sections,
     }
     write_page(path, TEMPLATE, content)
     return path

@@ -206,10 +206,13 @@ class Comparison:
 
     def _left_out(self) -> Iterator[str]:
         largest = max(each.num_held for each in self.contenders)
-        if largest > self.num_images + len(self.contenders[0].evaluation.broken):
+        first = self.contenders[0].evaluation
+        shared = self.num_images + len(first.broken) + first.num_left_out
+        if first.num_left_out:
+            yield f"of {shared:,} images {self.num_images:,} were drawn, of each class its share"
+        if largest > shared:
             held = ", ".join(f"{each.num_held:,} from {each.label}" for each in self.contenders)
-            count = f"{self.num_images:,}"
-            yield f"compared are only images that were held out from every model: {count} ({held})"
+            yield f"compared are only images that were held out from every model: {shared:,} ({held})"
 
 
 CAUTIONS = {
