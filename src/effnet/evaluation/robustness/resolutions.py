@@ -27,7 +27,7 @@ class Point:
     cells: float
     """Side of the last feature map before it is rounded up: the side divided by the total stride.
 
-    Where it is no whole number, the last cells hang over the border, and accuracy suffers.
+    Where it is no whole number, the last cells hang over the border, which may cost accuracy.
     """
     macs: int
     """Of one image."""
