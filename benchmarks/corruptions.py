@@ -5,8 +5,8 @@
 
 Severities 1, 3 and 5, on random images; ours in batches of 64 as an evaluation has them, theirs one by one.
 At the end the time that all 75 passes over 10,000 images take for corruption alone. The package works from 32
-pixels on and always by the constants for 224; without it ours are measured alone. Other work on the machine makes
-the times worthless; it spoils --cpu-time with one thread least: the processor's seconds instead of the clock's.
+pixels on and always by the constants for 224; without it ours are measured alone. Other work on the machine
+spoils the times; --cpu-time with one thread least: the processor's seconds instead of the clock's.
 """
 
 import argparse
