@@ -6,15 +6,15 @@
 Other flags go to `effnet train`, whose networks these are, with first weights. The images are random pixels
 in memory, as many as `--images`. A turn of the evaluation is `Classifier.judge` on opened images: normalise,
 forward, all metrics. A turn of the bare passes is the network on a batch that is ready, as often as the
-evaluation needs it.
+evaluation needs it. On a CPU the time is that of this process on it, so that other processes do not count.
 """
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import recording
@@ -69,9 +69,12 @@ def measure(arguments: argparse.Namespace, flags: Sequence[str]) -> dict[str, An
     header = ModelHeader(spec, build_preprocess(config, spec), tuple(map(str, range(NUM_CLASSES))))
     classifier = Classifier(header, ConvNet(spec, NUM_CLASSES), device)
     opened: Opened = resident(classifier, arguments.images)
+    clock = process_time if device.type == "cpu" else perf_counter
     with kept_memory(device):
         rounds = range(arguments.rounds + 1)
-        timed = [(bare(classifier, opened), evaluation(classifier, opened)) for _ in rounds][1:]  # warm
+        timed = [(bare(classifier, opened, clock), evaluation(classifier, opened, clock)) for _ in rounds][
+            1:
+        ]  # the first round warms both up
     return {
         **recording.stamp(),
         "network": spec.name,
@@ -111,25 +114,25 @@ def resident(classifier: Any, num_images: int) -> Any:
     return Opened(dataset, HeldOut("test", samples), pixels, preprocess)
 
 
-def evaluation(classifier: Any, opened: Any) -> float:
+def evaluation(classifier: Any, opened: Any, clock: Callable[[], float]) -> float:
     """Return the seconds of an evaluation with all its numbers."""
-    started = perf_counter()
+    started = clock()
     classifier.judge(opened).to_dict()
-    return perf_counter() - started
+    return clock() - started
 
 
-def bare(classifier: Any, opened: Any) -> float:
+def bare(classifier: Any, opened: Any, clock: Callable[[], float]) -> float:
     """Return the seconds of the network's passes over as many batches, all of them the first one."""
     import torch
 
     batches = list(opened.pixels.once(opened.batch_size))
     images, _ = next(iter(opened.batches()))
-    started = perf_counter()
+    started = clock()
     with torch.inference_mode():
         for stored, _ in batches:
             outputs = classifier.network(images[: len(stored)])
         outputs.cpu()  # waits for the device
-    return perf_counter() - started
+    return clock() - started
 
 
 if __name__ == "__main__":

@@ -165,6 +165,15 @@ def test_the_evaluation_is_measured_beside_the_bare_passes(tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_corruptions_are_measured_beside_the_package(tmp_path: Path) -> None:
+    (row,) = results("corruptions", "--images", "2", folder=tmp_path)
+    speeds = row["images_per_second"]
+    assert len(speeds) == 15
+    assert all(len(speed["ours"]) == len(row["severities"]) for speed in speeds.values())
+    assert row["seconds_of_75_passes_over_10000_images"] > 0
+
+
+@pytest.mark.slow
 def test_the_model_of_latency_is_judged_by_networks_it_never_saw(tmp_path: Path) -> None:
     script, names = str(ROOT / "benchmarks" / "latency_model.py"), ["b0-cifar-phi-8", "quick-cifar at 96"]
     flags = ["--only", *names, "--seconds", "0.05", "--results", str(tmp_path)]

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from effnet.evaluation.comparison.compare import compare as compare
     from effnet.evaluation.comparison.page import write_comparison as write_comparison
     from effnet.evaluation.html import write_report as write_report
+    from effnet.evaluation.robustness.ensemble import ensemble as ensemble
+    from effnet.evaluation.robustness.questions import resolutions as resolutions
+    from effnet.evaluation.robustness.questions import robustness as robustness
+    from effnet.evaluation.robustness.questions import views as views
     from effnet.evaluation.temperature import calibrate as calibrate
     from effnet.network.model import create_model as create_model
     from effnet.sizing.budget.run import budget as budget
@@ -41,6 +45,10 @@ _PUBLIC = {
     "search": "effnet.sizing.search.run",
     "calibrate": "effnet.evaluation.temperature",
     "compare": "effnet.evaluation.comparison.compare",
+    "robustness": "effnet.evaluation.robustness.questions",
+    "resolutions": "effnet.evaluation.robustness.questions",
+    "views": "effnet.evaluation.robustness.questions",
+    "ensemble": "effnet.evaluation.robustness.ensemble",
     "write_report": "effnet.evaluation.html",
     "write_comparison": "effnet.evaluation.comparison.page",
     "study": "effnet.sizing.study.run",
@@ -56,13 +64,17 @@ __all__ = [
     "compare",
     "cost",
     "create_model",
+    "ensemble",
     "get_spec",
     "load",
+    "resolutions",
     "resume",
+    "robustness",
     "scale",
     "search",
     "study",
     "train",
+    "views",
     "write_comparison",
     "write_report",
 ]

@@ -12,7 +12,16 @@ from scipy import stats
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
-from effnet.data.splits import Drawn, HeldOut, Splits, absent_classes, find_parts, held_out, split
+from effnet.data.splits import (
+    Drawn,
+    HeldOut,
+    Splits,
+    absent_classes,
+    find_parts,
+    held_out,
+    sampled,
+    split,
+)
 from effnet.errors import DataError, UsageError
 
 
@@ -326,3 +335,30 @@ def test_max_val_draws_from_a_validation_part_of_its_own() -> None:
 def test_less_than_an_image_of_each_class_is_refused(key: str, config: DataConfig) -> None:
     with pytest.raises(UsageError, match=rf"data.{key} = 2: there are 3 classes, and each needs an image"):
         split(dataset(30, 30, 30), config, 0)
+
+
+@given(counts=class_counts, limit=st.integers(6, 400), seed=st.integers(0, 2**63 - 1))
+def test_a_sample_has_of_each_class_its_share(counts: list[int], limit: int, seed: int) -> None:
+    held = HeldOut("test", samples(*counts))
+    found = sampled(held, limit, seed)
+    assert len(found.samples) == min(limit, sum(counts))
+    assert found.num_left_out == sum(counts) - len(found.samples)
+    assert sampled(held, limit, seed).samples.names == found.samples.names
+    shares = np.bincount(found.samples.labels, minlength=len(counts)) / len(found.samples)
+    assert np.abs(shares - np.array(counts) / sum(counts)).max() <= len(counts) / len(found.samples)
+
+
+def test_without_a_limit_all_are_taken() -> None:
+    held = HeldOut("test", samples(3, 4))
+    assert sampled(held, None, 0) is held
+    assert sampled(held, 7, 0) is held
+
+
+def test_another_seed_draws_another_sample() -> None:
+    held = HeldOut("test", samples(50, 50))
+    assert sampled(held, 10, 0).samples.names != sampled(held, 10, 1).samples.names
+
+
+def test_a_sample_of_less_than_an_image_of_each_class_is_refused() -> None:
+    with pytest.raises(UsageError, match="max_images = 2: there are 3 classes, and each needs an image"):
+        sampled(HeldOut("test", samples(5, 5, 5)), 2, 0)

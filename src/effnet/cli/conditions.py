@@ -104,6 +104,11 @@ class Session:
     report: Path | None
     """Folder of the report, if one is wanted."""
 
+    def warn(self, text: str) -> None:
+        """Say a warning, and nothing else."""
+        if text.startswith("warning"):
+            self.reporter.message(text)
+
 
 def measure_open(wanted: Conditions, session: Session) -> Found:
     """Measure what needs the images as they are read for the model."""
@@ -160,6 +165,7 @@ def with_resolutions(found: Found, session: Session, **options: Unpack[OpenOptio
     classifier, said = session.classifier, session.evaluation
     own = Pass(said.answers.correct, said.loss, said.ece)
     follow, dataset = session.reporter.condition, session.opened.dataset
+    options |= {"say": session.warn}  # what images are skipped, and what the cache holds, was said before
     made = measure_resolutions(classifier, dataset, own, follow=follow, **options)
     if session.report is None:
         return replace(found, resolutions=made)
@@ -184,11 +190,11 @@ def sentence(words: str) -> str:
 
 def print_robustness(robustness: Robustness) -> None:
     """Print the heat map: the stronger a colour, the larger the share of the accuracy that is lost."""
-    columns = ["corruption, severity", *map(str, SEVERITIES), "mean", "lost"]
-    made, clean = table("accuracy under corruption", columns), robustness.clean.top1
+    columns = ["severity", *map(str, SEVERITIES), "mean", "lost"]
+    made, clean = table("accuracy under corruption, in %", columns), robustness.clean.top1
     for row in heat_rows(robustness):
         cells = [
-            Text(f" {top1:.1%} ", style=f"black on rgb({red},{green},{blue})")
+            Text(f" {100 * top1:.1f} ", style=f"black on rgb({red},{green},{blue})")
             for top1, (red, green, blue) in row.cells
         ]
         made.add_row(escape(row.title), *cells, points(clean - row.top1))
@@ -221,7 +227,9 @@ def print_resolutions(resolutions: Resolutions) -> None:
     note = f"; left out, below the network's total stride: {left_out} pixels" if left_out else ""
     out.print(f"{sentence(resolutions_words(resolutions))}{note}", markup=False)
     if not all(point.cells.is_integer() for point in resolutions.points):
-        out.print("Without a whole number of cells the last ones hang over the border, and accuracy suffers.")
+        out.print(
+            "Without a whole number of cells the last ones hang over the border; that may cost accuracy."
+        )
 
 
 def print_ensemble(together: Ensemble) -> None:

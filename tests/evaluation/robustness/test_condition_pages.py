@@ -16,6 +16,7 @@ from effnet.evaluation.comparison.page import write_comparison
 from effnet.evaluation.corruptions.catalogue import CORRUPTIONS
 from effnet.evaluation.robustness.corrupted import Robustness
 from effnet.evaluation.robustness.ensemble import ensemble
+from effnet.evaluation.robustness.follow import ignore
 from effnet.evaluation.robustness.page import (
     ensemble_section,
     resolutions_section,
@@ -29,10 +30,6 @@ from effnet.network.model import ConvNet
 from tiny_models import HEADER, SPEC
 
 COUNT = 12
-
-
-def ignore(title: str, done: int, total: int) -> None:
-    pass
 
 
 def model() -> Classifier:

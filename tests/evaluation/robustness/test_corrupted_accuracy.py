@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+import effnet
 from corrupted_scenes import scenes
 from effnet.data.datasets import DataSet, Samples
 from effnet.errors import UsageError
@@ -23,6 +24,7 @@ from effnet.evaluation.robustness.corrupted import (
     image_keys,
     measure_robustness,
 )
+from effnet.evaluation.robustness.follow import ignore
 from effnet.evaluation.robustness.passes import Pass, Store, run_pass
 from tiny_models import HEADER, write
 
@@ -31,10 +33,6 @@ COUNT = 12
 
 class StoppedError(Exception):
     """Somebody has had enough."""
-
-
-def ignore(title: str, done: int, total: int) -> None:
-    pass
 
 
 @pytest.fixture
@@ -71,6 +69,15 @@ def constant(clean: NDArray[np.bool_], under: NDArray[np.bool_]) -> Robustness:
     """Return the result of a network that says the same under every corruption."""
     row = (Pass(under, 1.0, 0.1),) * 5
     return Robustness(Pass(clean, 0.5, 0.1), dict.fromkeys(CORRUPTIONS, row), 32, 0)
+
+
+def test_one_call_opens_measures_and_keeps(
+    classifier: Classifier, data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EFFNET_CACHE", str(tmp_path / "cache"))
+    found = effnet.robustness(classifier, data, seed=3, max_images=6)
+    assert (found.seed, found.clean.num_images) == (3, 6)
+    assert len(list((tmp_path / "cache" / "measured").rglob("*-seed-3.json"))) == 75
 
 
 def test_images_are_corrupted_by_their_names(classifier: Classifier, opened: Opened) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import effnet
 from effnet.data.datasets import open_dataset
 from effnet.evaluation.classifier import Classifier, load
 from effnet.evaluation.robustness.passes import Pass, run_pass
@@ -75,6 +76,13 @@ def test_a_network_that_never_changes_its_mind_is_best_at_the_smallest(tmp_path:
     assert found.best == found.points[0]
     assert found.own.side == found.side
     assert found.to_dict()["points"][0].keys() >= {"side", "cells", "macs", "top1", "interval"}
+
+
+def test_one_call_opens_and_measures(tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", *CLASSES, images=3)
+    classifier = load(write(tmp_path / "model.safetensors"), device="cpu")
+    found = effnet.resolutions(classifier, data, max_images=3)
+    assert {point.measured.num_images for point in found.points} == {3}
 
 
 def test_what_was_measured_is_kept(tmp_path: Path, cache: Path) -> None:

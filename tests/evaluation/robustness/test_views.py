@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+import effnet
 from corrupted_scenes import scenes
 from effnet.evaluation.classifier import load
+from effnet.evaluation.robustness.follow import ignore
 from effnet.evaluation.robustness.tta import VIEWS, Augmented, ViewsName, measure_views, probs_of, shifted
 from effnet.evaluation.robustness.words import views_words
 from tiny_models import HEADER, folder, write
 
 NAMES: tuple[ViewsName, ...] = ("flip", "shifts", "flip-shifts")
-
-
-def ignore(title: str, done: int, total: int) -> None:
-    pass
 
 
 def measure(tmp_path: Path, name: ViewsName, images: int = 4) -> tuple[Augmented, torch.Tensor]:
@@ -52,6 +50,12 @@ def test_images_move_by_a_sixteenth_of_their_side(side: int, step: int) -> None:
 def test_the_mean_is_that_of_calibrated_probabilities(tmp_path: Path, name: ViewsName) -> None:
     found, expected = measure(tmp_path, name)
     np.testing.assert_allclose(found.evaluation.answers.probs, expected.numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_one_call_opens_and_measures(tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly")
+    classifier = load(write(tmp_path / "model.safetensors"), device="cpu")
+    assert effnet.views(classifier, data, name="shifts").num_views == 5
 
 
 def test_the_result_is_compared_with_one_view_and_says_its_cost(tmp_path: Path) -> None:

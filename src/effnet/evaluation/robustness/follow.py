@@ -7,6 +7,10 @@ Follow = Callable[[str, int, int], None]
 """Told the condition, how many images are measured in all conditions together, of how many."""
 
 
+def ignore(title: str, done: int, total: int) -> None:
+    """Follow no progress."""
+
+
 @dataclass(frozen=True)
 class Part:
     """Follows one pass of several over the same images."""

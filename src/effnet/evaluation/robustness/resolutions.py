@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Unpack
 
 from effnet.data.datasets import DataSet
+from effnet.data.pixels import silent
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.opened import Opened, OpenOptions
 from effnet.evaluation.robustness.follow import Follow, Part
@@ -26,7 +27,7 @@ class Point:
     cells: float
     """Side of the last feature map before it is rounded up: the side divided by the total stride.
 
-    Where it is no whole number, the last cells hang over the border, and accuracy suffers.
+    Where it is no whole number, the last cells hang over the border, which may cost accuracy.
     """
     macs: int
     """Of one image."""
@@ -98,7 +99,7 @@ def measure_resolutions(
     for number, side in enumerate(others):
         part = Part(follow, f"{side}×{side} pixels", number, len(others))
         with classifier.opened(dataset, resolution=side, **options | {"on_measured": part}) as opened:
-            made[side] = kept_pass(classifier, opened, own.num_images, options["say"])
+            made[side] = kept_pass(classifier, opened, own.num_images, options.get("say", silent))
     stride = header.spec.total_stride
     points = tuple(
         Point(side, side / stride, cost(header.spec, header.num_classes, side).macs, made[side])
