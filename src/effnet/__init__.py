@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.classifier import load as load
+    from effnet.evaluation.explanation_page import write_explanations as write_explanations
     from effnet.evaluation.html import write_report as write_report
     from effnet.network.model import create_model as create_model
     from effnet.sizing.budget.run import budget as budget
@@ -37,6 +38,7 @@ _PUBLIC = {
     "load": "effnet.evaluation.classifier",
     "search": "effnet.sizing.search.run",
     "write_report": "effnet.evaluation.html",
+    "write_explanations": "effnet.evaluation.explanation_page",
     "study": "effnet.sizing.study.run",
 }
 
@@ -55,6 +57,7 @@ __all__ = [
     "search",
     "study",
     "train",
+    "write_explanations",
     "write_report",
 ]
 

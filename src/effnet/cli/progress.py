@@ -81,6 +81,10 @@ class TerminalReporter:
         """Follow the decoding of images."""
         self._show(f"reading {split}", done, total)
 
+    def drawing(self, done: int, total: int) -> None:
+        """Follow the drawing of figures."""
+        self._show("drawing", done, total)
+
     def step(self, record: StepRecord) -> None:
         """Follow the optimizer over the whole training, so that the time left is that of all epochs."""
         status = (

@@ -11,7 +11,9 @@ from effnet.errors import UsageError
 from effnet.evaluation import report
 from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.explanation import single_cell
 from effnet.evaluation.metrics import Evaluation
+from effnet.evaluation.mistake_maps import Look, map_mistakes
 from effnet.evaluation.mistakes import (
     Mistake,
     confident_mistakes,
@@ -64,7 +66,8 @@ def write_report(
     content = _contents(evaluation, classifier) | {
         "dataset": dataset.name,
         "charts": _draw_charts(evaluation, classifier, path.parent),
-        "mistakes": _draw_mistakes(evaluation, dataset, path.parent),
+        "mistakes": _draw_mistakes(evaluation, dataset, path.parent, classifier),
+        "no_maps": single_cell(classifier.header),
         "facts": _facts(classifier, command),
     }
     write_page(path, REPORT_FILE, content)
@@ -99,18 +102,22 @@ def _draw_charts(evaluation: Evaluation, classifier: Classifier, folder: Path) -
     return {name: picture(folder / f"{name}.png") for name in names}
 
 
-def _draw_mistakes(evaluation: Evaluation, dataset: DataSet, folder: Path) -> list[tuple[Mistake, Picture]]:
+def _draw_mistakes(
+    evaluation: Evaluation, dataset: DataSet, folder: Path, classifier: Classifier
+) -> list[tuple[Mistake, Picture, tuple[Look, ...]]]:
     """Save the images of the most confident mistakes, and remove those of an older report."""
     mistakes = confident_mistakes(evaluation, MAX_MISTAKES)
     samples = dataset.all_samples()
+    images = [samples.read(mistake.name).copy() for mistake in mistakes]
+    looks = map_mistakes(classifier, mistakes, images)
     paths = [folder / f"mistake-{number:02d}.png" for number in range(1, MAX_MISTAKES + 1)]
-    for mistake, path in zip(mistakes, paths, strict=False):
-        image = samples.read(mistake.name).copy()
+    for image, path in zip(images, paths, strict=False):
         image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         write_bytes(path, partial(image.save, format="png"))
     for path in paths[len(mistakes) :]:
         path.unlink(missing_ok=True)
-    return [(mistake, picture(path)) for mistake, path in zip(mistakes, paths, strict=False)]
+    pictures = [picture(path) for path in paths[: len(mistakes)]]
+    return list(zip(mistakes, pictures, looks, strict=True))
 
 
 def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
