@@ -27,12 +27,10 @@ class ExplainFlags:
 
     explain: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Map which places of the images speak for their classes: a page, explain.html, and figures."""
-    beside: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="MODEL")] = ()
-    """With --explain: map by this model file too, beside MODEL. May be given several times."""
-    classes: Annotated[
-        tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="class", metavar="CLASS")
-    ] = ()
-    """With --explain: map this class, not the most probable ones. May be given several times."""
+    beside: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="MODEL…")] = ()
+    """With --explain: map by these model files too, beside MODEL."""
+    classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class", metavar="CLASS…")] = ()
+    """With --explain: map these classes, not the most probable ones."""
     maps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """With --explain: map the N most probable classes; 3 when not given, 1 for each of several models."""
     method: Method = "cam"
@@ -48,6 +46,18 @@ class Plan:
     wishes: tuple[Wish, ...]
     """One for each model."""
     notes: tuple[str, ...]
+
+
+def check_once(args: Sequence[str]) -> None:
+    """Refuse a flag that takes several values and is given twice: the first values would be lost.
+
+    Raises:
+        UsageError: it is.
+
+    """
+    for flag, values in (("--class", "CLASS CLASS"), ("--beside", "MODEL MODEL")):
+        if sum(arg.partition("=")[0] == flag for arg in args) > 1:
+            raise UsageError(f"{flag} is given twice; write {flag} {values}")
 
 
 def plan(flags: ExplainFlags, classifier: Classifier, images: Sequence[Path], device: str) -> Plan | None:

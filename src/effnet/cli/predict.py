@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 from rich.markup import escape
 
-from effnet.cli.explained import ExplainFlags, draw_maps, plan
+from effnet.cli.explained import ExplainFlags, check_once, draw_maps, plan
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
 from effnet.errors import DataError, UsageError, some
@@ -38,6 +38,7 @@ def run(args: Sequence[str]) -> None:
     form = parse(PredictForm, "predict", args)
     if not form.images:
         raise UsageError("missing IMAGE or FOLDER (see effnet predict --help)")
+    check_once(args)
     broken: list[DataError] = []
     classifier = load(form.model, device=form.device)
     asked = plan(form.explaining, classifier, form.images, form.device)

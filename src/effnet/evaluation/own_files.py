@@ -32,7 +32,7 @@ class OwnFiles:
 
     def _read(self) -> frozenset[str]:
         remedy = "choose another folder"
-        data = read_marked(self.record, MARK, kinds=("its record", "a record of pictures"), remedy=remedy)
+        data = read_marked(self.record, MARK, kinds=("a record of maps", "a record of maps"), remedy=remedy)
         listed = data.get("files")
         names = listed if isinstance(listed, list) else []
         return frozenset(name for name in names if isinstance(name, str) and Path(name).name == name)
