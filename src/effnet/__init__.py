@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.comparison.compare import compare as compare
     from effnet.evaluation.comparison.page import write_comparison as write_comparison
+    from effnet.evaluation.explanation_page import write_explanations as write_explanations
     from effnet.evaluation.html import write_report as write_report
     from effnet.evaluation.robustness.ensemble import ensemble as ensemble
     from effnet.evaluation.robustness.questions import resolutions as resolutions
@@ -51,6 +52,7 @@ _PUBLIC = {
     "ensemble": "effnet.evaluation.robustness.ensemble",
     "write_report": "effnet.evaluation.html",
     "write_comparison": "effnet.evaluation.comparison.page",
+    "write_explanations": "effnet.evaluation.explanation_page",
     "study": "effnet.sizing.study.run",
 }
 
@@ -76,6 +78,7 @@ __all__ = [
     "train",
     "views",
     "write_comparison",
+    "write_explanations",
     "write_report",
 ]
 

@@ -34,14 +34,14 @@ class MissingExtraError(EffnetError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
-    """Build the error for a name that is not in a table: all known names, the most similar first."""
+    """Build the error for a name that is not in a table: the known names, the most similar first."""
 
     def similarity(candidate: str) -> tuple[bool, float]:
         given, other = name.lower(), candidate.lower()
         return other in given, SequenceMatcher(None, given, other).ratio()
 
     ranked = sorted(known, key=similarity, reverse=True)
-    return UsageError(f"unknown {kind} {name!r}; known: {', '.join(ranked)}")
+    return UsageError(f"unknown {kind} {name!r}; known: {some(ranked, limit=30)}")
 
 
 def key_of(problem: Mapping[str, Any]) -> str:

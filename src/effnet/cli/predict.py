@@ -1,13 +1,15 @@
-"""`effnet predict`: images in, classes with probabilities out."""
+"""`effnet predict`: images in, classes with probabilities out, and perhaps what speaks for them."""
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.markup import escape
 
+from effnet.cli.explained import ExplainFlags, check_once, draw_maps, plan
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
 from effnet.errors import DataError, UsageError, some
@@ -24,6 +26,7 @@ class PredictForm:
     """Image files, or folders of which all images are taken."""
     top: int = 5
     """Classes to name per image, the most probable first."""
+    explaining: Annotated[ExplainFlags, tyro.conf.arg(name="")] = field(default_factory=ExplainFlags)
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, mps."""
     json: bool = False
@@ -35,11 +38,24 @@ def run(args: Sequence[str]) -> None:
     form = parse(PredictForm, "predict", args)
     if not form.images:
         raise UsageError("missing IMAGE or FOLDER (see effnet predict --help)")
+    check_once(args)
     broken: list[DataError] = []
     classifier = load(form.model, device=form.device)
+    asked = plan(form.explaining, classifier, form.images, form.device)
     predictions = classifier.predict(form.images, top=form.top, on_broken=broken.append)
-    if predictions:
-        show_predictions(predictions, [str(error) for error in broken], form)
+    if not predictions:
+        raise failure(broken, len(broken))
+    skipped = [str(error) for error in broken]
+    if not form.json:
+        print_predictions(predictions)
+    answer: dict[str, Any] = {"model": str(form.model), "skipped": skipped}
+    answer["predictions"] = [prediction.to_dict() for prediction in predictions]
+    if asked is not None:
+        seen = [prediction.image for prediction in predictions]
+        command = shlex.join(["effnet", "predict", *args])
+        answer["explained"] = draw_maps(asked, seen, skipped, command=command, quiet=form.json)
+    if form.json:
+        print_json(answer)
     if broken:
         raise failure(broken, len(predictions) + len(broken))
 
@@ -49,15 +65,6 @@ def failure(broken: Sequence[DataError], total: int) -> DataError:
     if total == 1:
         return broken[0]
     return DataError(f"{len(broken)} of {total} images cannot be read: {some(map(str, broken), limit=5)}")
-
-
-def show_predictions(predictions: Sequence[Prediction], skipped: Sequence[str], form: PredictForm) -> None:
-    """Print the answers for a program or a person."""
-    if form.json:
-        answers = [prediction.to_dict() for prediction in predictions]
-        print_json({"model": str(form.model), "predictions": answers, "skipped": skipped})
-    else:
-        print_predictions(predictions)
 
 
 def print_predictions(predictions: Sequence[Prediction]) -> None:

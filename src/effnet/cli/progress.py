@@ -89,6 +89,10 @@ class TerminalReporter:
         """Follow a network over its images in several conditions; `title` is the one it is in now."""
         self._show("measuring", done, total, title)
 
+    def drawing(self, done: int, total: int) -> None:
+        """Follow the drawing of figures."""
+        self._show("drawing", done, total)
+
     def step(self, record: StepRecord) -> None:
         """Follow the optimizer over the whole training, so that the time left is that of all epochs."""
         status = (

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from PIL import Image
@@ -18,12 +18,16 @@ from effnet.data.pixels import Reading, ignore, silent
 from effnet.data.splits import Drawn, HeldOut, find_parts, held_out, sampled
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
+from effnet.evaluation.cam import Method
 from effnet.evaluation.inputs import ImageLike, list_images, refuse
 from effnet.evaluation.metrics import Evaluation, calibrated, predict_logits, predict_probs, summarise
 from effnet.evaluation.opened import BATCH_SIZE, Opened, ReadOptions, open_held, with_side
 from effnet.imaging.decode import decode
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
+
+if TYPE_CHECKING:
+    from effnet.evaluation.explanation import Explanation
 
 
 @dataclass(frozen=True)
@@ -75,22 +79,41 @@ class Classifier:
         """
         if top < 1:
             raise UsageError(f"top = {top}: must be at least 1")
+        with kept_memory(self.device):
+            return [
+                Prediction(name, self._top_classes(row, top))
+                for names, inputs in self.batches(images, on_broken)
+                for name, row in zip(names, self.probs(inputs), strict=True)
+            ]
+
+    def explain(
+        self,
+        images: ImageLike | Sequence[ImageLike],
+        *,
+        maps: int = 3,
+        classes: Sequence[str] = (),
+        method: Method = "cam",
+        on_broken: Callable[[DataError], None] = refuse,
+    ) -> "list[Explanation]":
+        """Classify images and map what speaks for classes; see `effnet.evaluation.explanation.explain`."""
+        from effnet.evaluation.explanation import Wish, explain
+
+        return explain(self, images, Wish(maps, tuple(classes), method), on_broken)
+
+    def batches(
+        self, images: ImageLike | Sequence[ImageLike], on_broken: Callable[[DataError], None]
+    ) -> Iterator[tuple[list[str], Tensor]]:
+        """Yield names and `inputs (N, C, S, S)` of the readable images, at most 64 at a time, on the CPU."""
         single = isinstance(images, str | Path | Image.Image)
         named = list_images([images] if single else images)  # type: ignore[list-item, arg-type]
-        predictions: list[Prediction] = []
-        with kept_memory(self.device):
-            for start in range(0, len(named), BATCH_SIZE):
-                inputs = self._inputs(named[start : start + BATCH_SIZE], on_broken)
-                predictions += self._predict_batch(inputs, top) if inputs else []
-        return predictions
+        for start in range(0, len(named), BATCH_SIZE):
+            inputs = self._inputs(named[start : start + BATCH_SIZE], on_broken)
+            if inputs:
+                yield [name for name, _ in inputs], torch.stack([image for _, image in inputs])
 
-    def _predict_batch(self, inputs: list[tuple[str, Tensor]], top: int) -> list[Prediction]:
-        images = torch.stack([image for _, image in inputs])
-        probs = predict_probs(self.network, images, self.device, temperature=self.header.temperature)
-        return [
-            Prediction(name, self._top_classes(row, top))
-            for (name, _), row in zip(inputs, probs, strict=True)
-        ]
+    def probs(self, inputs: Tensor) -> Tensor:
+        """Map preprocessed `inputs (N, C, S, S)` to `probs (N, K)`, both on the CPU."""
+        return predict_probs(self.network, inputs, self.device, temperature=self.header.temperature)
 
     def _inputs(
         self, named: list[tuple[str, ImageLike]], on_broken: Callable[[DataError], None]

@@ -10,7 +10,9 @@ from effnet.errors import UsageError
 from effnet.evaluation import report
 from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.explanation import single_cell
 from effnet.evaluation.metrics import Evaluation
+from effnet.evaluation.mistake_maps import Look, map_mistakes
 from effnet.evaluation.mistakes import (
     Mistake,
     confident_mistakes,
@@ -63,7 +65,8 @@ def write_report(
     content = _contents(evaluation, classifier) | {
         "dataset": dataset.name,
         "charts": _draw_charts(evaluation, classifier, path.parent),
-        "mistakes": _draw_mistakes(evaluation, dataset, path.parent),
+        "mistakes": _draw_mistakes(evaluation, dataset, path.parent, classifier),
+        "no_maps": single_cell(classifier.header),
         "facts": _facts(classifier, extras.get("command", "")),
         "sections": extras.get("sections", ()),
     }
@@ -111,14 +114,18 @@ def _draw_reliability(evaluation: Evaluation, folder: Path) -> list[str]:
     return ["reliability-before", "reliability"]
 
 
-def _draw_mistakes(evaluation: Evaluation, dataset: DataSet, folder: Path) -> list[tuple[Mistake, Picture]]:
+def _draw_mistakes(
+    evaluation: Evaluation, dataset: DataSet, folder: Path, classifier: Classifier
+) -> list[tuple[Mistake, Picture, tuple[Look, ...]]]:
     """Save the images of the most confident mistakes, and remove those of an older report."""
     mistakes = confident_mistakes(evaluation, MAX_MISTAKES)
+    samples = dataset.all_samples()
+    looks = map_mistakes(classifier, mistakes, [samples.read(mistake.name).copy() for mistake in mistakes])
     paths = [folder / f"mistake-{number:02d}.png" for number in range(1, MAX_MISTAKES + 1)]
-    pictures = draw_thumbnails(dataset.all_samples(), [mistake.name for mistake in mistakes], paths)
+    pictures = draw_thumbnails(samples, [mistake.name for mistake in mistakes], paths)
     for path in paths[len(mistakes) :]:
         path.unlink(missing_ok=True)
-    return list(zip(mistakes, pictures, strict=True))
+    return list(zip(mistakes, pictures, looks, strict=True))
 
 
 def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:

@@ -3,29 +3,34 @@
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypedDict
 
 import jinja2
+from PIL import Image
 
 from effnet.files import write_text
 
 HERE = "effnet.evaluation"
 PIXELATED_SIDE = 100  # up to this side pixels are shown as squares, not smeared
+JPEG_QUALITY = 88
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file, to be embedded."""
+    """A picture to be embedded."""
 
-    path: Path
+    content: bytes
+    kind: str
+    """As in its media type: png or jpeg."""
     width: int
     height: int
 
     @property
     def uri(self) -> str:
-        """The file as a data URI."""
-        return f"data:image/png;base64,{b64encode(self.path.read_bytes()).decode()}"
+        """The picture as a data URI."""
+        return f"data:image/{self.kind};base64,{b64encode(self.content).decode()}"
 
     @property
     def is_tiny(self) -> bool:
@@ -56,11 +61,16 @@ class Extras(TypedDict, total=False):
 
 
 def picture(path: Path) -> Picture:
-    """Measure a PNG file."""
-    from PIL import Image
-
+    """Take a PNG file."""
     with Image.open(path) as image:
-        return Picture(path, image.width, image.height)
+        return Picture(path.read_bytes(), "png", image.width, image.height)
+
+
+def embedded(image: Image.Image) -> Picture:
+    """Take a picture that needs no file of its own, as JPEG: a tenth of a photograph's PNG."""
+    buffer = BytesIO()
+    image.save(buffer, format="jpeg", quality=JPEG_QUALITY, subsampling=0)
+    return Picture(buffer.getvalue(), "jpeg", image.width, image.height)
 
 
 def write_page(path: Path, template: str, content: Mapping[str, Any], *, package: str = HERE) -> None:

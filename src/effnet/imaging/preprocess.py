@@ -84,6 +84,12 @@ class Preprocess:
         mean, std = self._columns(values)
         return (values - mean) / std
 
+    def denormalise(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Return the pixels `(…, C, H, W)` that were divided by 255 and given to `normalise`."""
+        mean, std = self._columns(values)
+        pixels: NDArray[np.uint8] = np.rint(255.0 * (values * std + mean)).clip(0, 255).astype(np.uint8)
+        return pixels
+
     def _columns(self, like: Any) -> tuple[Any, Any]:
         """Return mean and std shaped `(C, 1, 1)`, in the library, type and device of `like`."""
         mean = np.asarray(self.mean, dtype=np.float32).reshape(-1, 1, 1)

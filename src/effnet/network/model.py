@@ -63,11 +63,15 @@ class ConvNet(nn.Module):
         y: Tensor = self.head(x)
         return y
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Map `images (N, C, H, W)`, normalised, to `logits (N, num_classes)`."""
-        pooled = self.features(images).mean((2, 3))  # (N, feature_channels)
+    def classify(self, features: Tensor) -> Tensor:
+        """Map the last feature maps `(N, feature_channels, h, w)` to `logits (N, num_classes)`."""
+        pooled = features.mean((2, 3))  # (N, feature_channels)
         logits: Tensor = self.classifier(self.dropout(pooled))
         return logits
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map `images (N, C, H, W)`, normalised, to `logits (N, num_classes)`."""
+        return self.classify(self.features(images))
 
 
 def _checkpointed(stage: nn.Module, x: Tensor) -> Tensor:
