@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from effnet.doctor.run import check as check
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
@@ -34,6 +35,7 @@ _PUBLIC = {
     "budget": "effnet.sizing.budget.run",
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
+    "check": "effnet.doctor.run",
     "load": "effnet.evaluation.classifier",
     "search": "effnet.sizing.search.run",
     "write_report": "effnet.evaluation.html",
@@ -46,6 +48,7 @@ __all__ = [
     "NetSpec",
     "__version__",
     "budget",
+    "check",
     "cost",
     "create_model",
     "get_spec",
