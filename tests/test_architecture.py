@@ -14,13 +14,16 @@ ROOT = Path(effnet.__file__).parent
 # From the ground up; a room may import itself and those before it.
 ROOMS = (
     "errors", "files", "recipe", "spec", "config", "imaging", "modelfile", "device",
-    "network", "data", "evaluation", "training", "export", "sizing", "cli",
+    "network", "data", "evaluation", "training", "export", "doctor", "sizing", "cli",
 )  # fmt: skip
 
 WITHOUT_TORCH = ("errors", "files", "recipe", "spec", "config", "imaging", "modelfile")
 MAX_MODULE_LINES = 250
 MAX_FUNCTION_LINES = 40
-HEAVY = {"torch", "kornia", "sklearn", "matplotlib", "optuna", "sqlalchemy", "timm", "torchvision"}
+HEAVY = {
+    "torch", "kornia", "sklearn", "matplotlib", "optuna", "sqlalchemy", "cleanlab", "imagehash", "pandas",
+    "timm", "torchvision",
+}  # fmt: skip
 
 
 def modules() -> list[Path]:

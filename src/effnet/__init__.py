@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from effnet.doctor.run import check as check
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.comparison.compare import compare as compare
@@ -42,6 +43,7 @@ _PUBLIC = {
     "budget": "effnet.sizing.budget.run",
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
+    "check": "effnet.doctor.run",
     "load": "effnet.evaluation.classifier",
     "search": "effnet.sizing.search.run",
     "calibrate": "effnet.evaluation.temperature",
@@ -63,6 +65,7 @@ __all__ = [
     "__version__",
     "budget",
     "calibrate",
+    "check",
     "compare",
     "cost",
     "create_model",

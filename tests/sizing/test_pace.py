@@ -14,12 +14,12 @@ from effnet.sizing.pace import (
     START_SECONDS,
     Load,
     Pace,
-    duration,
     forecast_seconds,
     load_of,
     pace_at,
     time_network,
 )
+from effnet.training.forecast import duration
 from effnet.training.parts import assemble
 from effnet.training.reporter import Silent
 from effnet.training.setup import build_spec

@@ -19,6 +19,7 @@ COMMANDS = {
     "train": ("effnet.cli.train", "train a network on a data set and write a model file"),
     "study": ("effnet.cli.study", "compare ways of scaling a network at equal cost, and foresee larger ones"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
+    "check": ("effnet.cli.check", "look for broken files, copies and wrong labels in a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
 }
@@ -36,6 +37,9 @@ INSTALL = {
     "onnx": "export",
     "onnxscript": "export",
     "onnxruntime": "export",
+    "cleanlab": "doctor",
+    "imagehash": "doctor",
+    "pandas": "doctor",
 }
 
 

@@ -15,7 +15,6 @@ from effnet.cli.search_progress import SearchTerminal
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
-from effnet.sizing.pace import duration
 from effnet.sizing.search.optuna_study import remaining
 from effnet.sizing.search.outlook import Outlook, trial_seconds
 from effnet.sizing.search.page import follow_up
@@ -24,6 +23,7 @@ from effnet.sizing.search.ranking import FEW_SEEDS, Ranking, interval, signed
 from effnet.sizing.search.results import RANKING_FILE, SearchResult
 from effnet.sizing.search.run import TAKEN
 from effnet.sizing.search.run import run as run_search
+from effnet.training.forecast import duration
 
 
 @dataclass(frozen=True)

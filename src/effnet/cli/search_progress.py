@@ -4,8 +4,8 @@ from rich.progress import Task, TimeRemainingColumn
 from rich.text import Text
 
 from effnet.cli.progress import TerminalReporter
-from effnet.sizing.pace import duration
 from effnet.sizing.search.progress import Progress
+from effnet.training.forecast import duration
 from effnet.training.reporter import EpochRecord
 
 TRIALS = "trials"

@@ -18,7 +18,6 @@ from effnet.cli.progress import TerminalReporter
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import EffnetError, UsageError, some
-from effnet.sizing.pace import duration
 from effnet.sizing.study.design import StudyConfig, check
 from effnet.sizing.study.findings import Findings
 from effnet.sizing.study.run import StudyResult
@@ -26,6 +25,7 @@ from effnet.sizing.study.run import run as run_study
 from effnet.sizing.study.setup import Study, forecast, prepare, with_base
 from effnet.spec.coefficients import load
 from effnet.spec.scale import PAPER
+from effnet.training.forecast import duration
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, inf, log
+from math import inf, log
 
 from effnet.config import TrainConfig
 from effnet.data.datasets import DataSet
@@ -103,12 +103,3 @@ def pace_at(macs: int, paces: Sequence[Pace]) -> Pace:
 def _proportional(pace: Pace, macs: int) -> Pace:
     factor = macs / pace.macs
     return Pace(macs, pace.step_seconds * factor, pace.image_seconds * factor)
-
-
-def duration(seconds: float) -> str:
-    """Say a time for people: 40 seconds, 12 minutes, 3.5 hours."""
-    if seconds < 90:
-        return f"{ceil(seconds)} seconds"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"

@@ -1,5 +1,6 @@
-"""How long a training will take, said early if it is long."""
+"""How long a training will take, said early if it is long; how long anything takes, in words."""
 
+from math import ceil
 from time import perf_counter
 
 from effnet.training.reporter import Reporter, StepRecord
@@ -33,3 +34,12 @@ class Forecast:
                 f"warning: this will take about {hours:.1f} hours here; for less, take fewer --epochs or a "
                 f"smaller network: --phi -2 has about half the cost"
             )
+
+
+def duration(seconds: float) -> str:
+    """Say a time for people: 40 seconds, 12 minutes, 3.5 hours."""
+    if seconds < 90:
+        return f"{ceil(seconds)} seconds"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

@@ -8,7 +8,6 @@ from typing import Any
 
 from effnet import config as configuration
 from effnet.evaluation.page import Picture, flatten, machine, picture, write_page
-from effnet.sizing.pace import duration
 from effnet.sizing.study.arms import Network
 from effnet.sizing.study.contrasts import Contrast
 from effnet.sizing.study.findings import Findings
@@ -17,6 +16,7 @@ from effnet.sizing.study.plots import draw_accuracy, draw_forecast, draw_learnin
 from effnet.sizing.study.rows import Row
 from effnet.sizing.study.setup import Study
 from effnet.sizing.trial import NOT_IN_KEY
+from effnet.training.forecast import duration
 
 PAGE_FILE = "study.html"
 ENOUGH_CASES = 6  # fewer say little of how often intervals hold
