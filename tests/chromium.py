@@ -22,10 +22,10 @@ CHROMIUM = shutil.which("chromium")
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars")
 TIMEOUT = 120.0  # seconds for one answer; a machine under load starts a browser slowly
 
-# Maps the width of the window to what is wrong with the page in it, as lines. (A phone's `innerWidth` grows
-# with what is too wide for it.) Text in a closed `details` is not shown.
+# Maps the width of the window and the least height of letters to what is wrong with the page in it, as lines.
+# (A phone's `innerWidth` grows with what is too wide for it.) Text in a closed `details` is not shown.
 INSPECT = """
-(width => {
+((width, smallest) => {
   const problems = [], root = document.documentElement;
   if (root.scrollWidth > width)
     problems.push(`the page is ${root.scrollWidth} px wide in a window of ${width}`);
@@ -56,7 +56,7 @@ INSPECT = """
     const style = getComputedStyle(e), size = parseFloat(style.fontSize);
     if (text.length > 8 && e.getBoundingClientRect().width < 3 * size)
       problems.push(`“${text.slice(0, 40)}” is squeezed`);
-    if (size < 12) problems.push(`“${text.slice(0, 40)}” is ${size} px high`);
+    if (size < smallest) problems.push(`“${text.slice(0, 40)}” is ${size} px high`);
     const [light, dark] = [luminance(numbers(style.color)), luminance(behind(e))].sort((a, b) => b - a);
     const contrast = (light + 0.05) / (dark + 0.05);  // as WCAG 2.1 defines it and demands
     if (contrast < 4.5) problems.push(`“${text.slice(0, 40)}” has a contrast of ${contrast.toFixed(1)}`);
@@ -76,6 +76,11 @@ class Window:
     media: str = "screen"
     """Screen or print."""
 
+    @property
+    def smallest(self) -> int:
+        """Least height of letters in pixels; ink is sharper."""
+        return 12 if self.media == "screen" else 10
+
 
 WINDOWS = tuple(Window(width, scheme) for width in (375, 1440) for scheme in ("light", "dark"))
 PAPER = Window(width=718, media="print")  # A4 less margins of 10 mm at 96 pixels an inch
@@ -93,10 +98,15 @@ class Browser:
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _rest: bytes = b""
 
+    def flaws(self, page: Path) -> list[str]:
+        """Return what is wrong with a page at a phone, at a desk, by day, by night, and on paper."""
+        windows = (*WINDOWS, PAPER)
+        return [f"{window}: {line}" for window in windows for line in self.problems(page, window)]
+
     def problems(self, page: Path, window: Window) -> list[str]:
         """Return what is wrong with a page: errors it reports, overflow, texts that cannot be read."""
         self.show(page, window)
-        found = [str(line) for line in self.evaluate(f"{INSPECT}({window.width})")]
+        found = [str(line) for line in self.evaluate(f"{INSPECT}({window.width}, {window.smallest})")]
         return self._errors() + found
 
     def show(self, page: Path, window: Window) -> None:

@@ -13,6 +13,7 @@ from time import sleep
 
 import pytest
 
+from chromium import Browser
 from effnet.cli.confirm import confirm
 from effnet.cli.main import main
 from effnet.cli.settings import peek
@@ -40,6 +41,10 @@ def folder(base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study") / "out"
     assert main(["study", "digits", "--base", base, "--out", str(out), "--yes", *SMALL]) == 0
     return out
+
+
+def test_the_page_reads_well_everywhere(browser: Browser, folder: Path) -> None:
+    assert browser.flaws(folder / "study.html") == []
 
 
 def test_plan_and_table_are_printed(folder: Path, base: str, capsys: Capture) -> None:

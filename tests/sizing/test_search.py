@@ -15,6 +15,7 @@ import optuna
 import pytest
 
 import effnet
+from chromium import Browser
 from effnet.cli.main import main
 from effnet.errors import EffnetError, UsageError
 from effnet.sizing.search.candidates import Candidate
@@ -97,6 +98,10 @@ def test_the_coefficients_are_written_for_scale(
     assert load_coefficients(found.coefficients_path) == found.coefficients
     assert main(["scale", "b0", "--phi", "2", "--coefficients", str(found.coefficients_path)]) == 0
     assert "b0-phi2" in capsys.readouterr().out
+
+
+def test_the_page_reads_well_everywhere(browser: Browser, found: SearchResult) -> None:
+    assert browser.flaws(found.page_path) == []
 
 
 def test_the_page_needs_nothing_else_and_says_how_sure_one_may_be(found: SearchResult) -> None:
