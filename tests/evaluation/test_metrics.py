@@ -183,7 +183,15 @@ def test_the_summary_is_the_result_without_the_classes() -> None:
     result = evaluation()
     summary = result.summary()
     assert json.loads(json.dumps(summary)) == summary
-    beside = {"classes", "confusion", "skipped", "ece_by_chance", "temperature", "uncalibrated"}
+    beside = {
+        "classes",
+        "confusion",
+        "skipped",
+        "num_left_out",
+        "ece_by_chance",
+        "temperature",
+        "uncalibrated",
+    }
     assert summary.keys() == result.to_dict().keys() - beside
     assert summary["interval"] == list(wilson_interval(NUM_IMAGES - result.num_errors, NUM_IMAGES))
 

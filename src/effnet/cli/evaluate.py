@@ -9,15 +9,8 @@ from typing import Annotated
 import tyro
 
 from effnet.cli.comparison import print_comparison
-from effnet.cli.conditions import (
-    Conditions,
-    Found,
-    Session,
-    measure_open,
-    print_ensemble,
-    print_found,
-    with_resolutions,
-)
+from effnet.cli.condition_results import print_ensemble, print_found
+from effnet.cli.conditions import Conditions, Found, Session, measure_open, with_resolutions
 from effnet.cli.output import print_json
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter

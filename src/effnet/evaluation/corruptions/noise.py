@@ -1,6 +1,6 @@
 """Noise: of the sensor, of the light, of single values."""
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ def shot_noise(images: Tensor, photons: float, draws: Draws) -> Tensor:
     return _outcomes(photons).take(place)
 
 
-@cache
+@lru_cache(maxsize=2)  # 16 MB
 def _outcomes(photons: float) -> Tensor:
     """Return what a value may become: `(256, 65536)` uint8, in each row equally probable outcomes, rising.
 
