@@ -95,8 +95,8 @@ def tasks(name: str, batch: int) -> dict[str, Callable[[], Tensor]]:
 def measure(name: str, arguments: argparse.Namespace) -> list[Row]:
     """Time all tasks in turns; ratios are of the same round."""
     timed = tasks(name, arguments.batch)
-    for task in timed.values():
-        task()  # the first one also finds memory
+    for run in timed.values():
+        run()  # the first run also finds memory
     seconds: dict[str, list[float]] = {task: [] for task in timed}
     for _ in range(arguments.rounds):
         for task, run in timed.items():

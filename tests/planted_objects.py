@@ -111,7 +111,8 @@ def train(network: ConvNet, planted: Planted, epochs: int, seed: int, *, smoothi
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * batches)
     network.train()
     for _ in range(epochs):
-        for batch in torch.randperm(len(planted.images), generator=random).split(32)[:batches]:
+        order = torch.randperm(len(planted.images), generator=random)
+        for batch in order[: 32 * batches].reshape(batches, 32):
             logits = network(planted.images[batch])
             loss = F.cross_entropy(logits, planted.labels[batch], label_smoothing=smoothing)
             optimizer.zero_grad()
@@ -124,7 +125,8 @@ def train(network: ConvNet, planted: Planted, epochs: int, seed: int, *, smoothi
 def top1(network: ConvNet, planted: Planted) -> float:
     """Return the share of images that are classified right."""
     with torch.inference_mode():
-        return (network(planted.images).argmax(1) == planted.labels).float().mean().item()
+        right = network(planted.images).argmax(1) == planted.labels
+    return float(right.double().mean())
 
 
 def hits(

@@ -187,6 +187,22 @@ def test_the_model_of_latency_is_judged_by_networks_it_never_saw(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_maps_are_measured_beside_the_forward_pass(tmp_path: Path) -> None:
+    rows = results("explain", "--only", "quick-cifar", "--batch", "2", "--rounds", "2", folder=tmp_path)
+    assert [row["task"] for row in rows] == ["forward", "CAM", "Grad-CAM", "explain", "captum"]
+    for row in rows:
+        assert row["ratios"][0] == pytest.approx(row["seconds"][0] / rows[0]["seconds"][0], rel=0.1)
+
+
+@pytest.mark.slow
+def test_maps_are_judged_by_planted_objects(tmp_path: Path) -> None:
+    flags = ["--only", "near-sighted", "--seeds", "1", "--images", "64", "--epochs", "1"]
+    (row,) = results("localisation", *flags, folder=tmp_path)
+    assert (row["receptive_field"], row["cells"], len(row["trained"])) == (11, 12, 1)
+    assert 0 <= row["untrained"][0] <= 1
+
+
+@pytest.mark.slow
 def test_without_a_record_nothing_is_written(tmp_path: Path) -> None:
     flags = ["digits", "--rounds", "1", "--seconds", "0.1", "--resolution", "8", "--no-record"]
     assert results("loop_overhead", *flags, folder=tmp_path) == []

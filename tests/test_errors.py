@@ -3,7 +3,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from effnet.errors import bad_value, some
+from effnet.errors import bad_value, some, unknown_name
 from effnet.imaging.preprocess import Preprocess
 
 
@@ -27,3 +27,9 @@ def test_a_broken_rule_on_several_values_is_said_as_it_stands() -> None:
 )
 def test_of_many_names_the_first_are_listed(count: int, text: str) -> None:
     assert some(map(str, range(count)), limit=3) == text
+
+
+def test_of_many_known_names_the_nearest_are_listed() -> None:
+    error = str(unknown_name("class", "bea", [f"class {number}" for number in range(1000)] + ["bee"]))
+    assert error.startswith("unknown class 'bea'; known: bee, ")
+    assert error.endswith(" and 971 more")

@@ -160,6 +160,12 @@ def test_what_makes_no_sense_is_an_error(bad: dict[str, Any]) -> None:
 
 
 @given(preprocess=preprocesses)
+def test_denormalised_are_the_pixels_exactly(preprocess: Preprocess) -> None:
+    image = noise(30, 20)
+    assert np.array_equal(preprocess.denormalise(preprocess(image)), preprocess.pixels(image))
+
+
+@given(preprocess=preprocesses)
 def test_json_keeps_every_value(preprocess: Preprocess) -> None:
     assert from_dict(json.loads(json.dumps(to_dict(preprocess)))) == preprocess
 

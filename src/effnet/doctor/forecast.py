@@ -10,7 +10,8 @@ from effnet.data.datasets import Samples
 from effnet.doctor.folds import MAX_ITERATIONS, MAX_LEARNED, NUM_FOLDS, ROWS_AT_ONCE
 from effnet.doctor.patches import draw_patches
 from effnet.doctor.survey import Look, look_all
-from effnet.evaluation.classifier import BATCH_SIZE, Classifier
+from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.opened import BATCH_SIZE
 
 NUM_PROBED = 64
 START_SECONDS = 2.0  # for libraries to load and the page to be written
