@@ -35,7 +35,8 @@ INSTALL = {
     "sqlalchemy": "search",
     "onnx": "export",
     "onnxscript": "export",
-    "onnxruntime": "export",
+    "onnxruntime": "serve",
+    "pyarrow": "parquet",
 }
 
 
