@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet.errors import EffnetError, UsageError, some
+from effnet.files import check_folder
 from effnet.inference.rows import ERROR, IMAGE, Row, plain, to_line
 
 _MARK = "effnet_predictions"
@@ -53,7 +54,7 @@ class Journal:
 
         """
         added = list(rows)
-        with _writing(self.path):
+        with _writing(self.path, "; rows written so far are kept, and the same command goes on after them"):
             _write(self._file, b"".join(map(to_line, added)))
         self._count(added)
 
@@ -123,8 +124,8 @@ def open_journal(path: Path, run: Mapping[str, Any], *, anew: bool) -> Iterator[
         UsageError: it is the journal of another run, or no journal.
 
     """
+    check_folder(path.parent)
     with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
         file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
     with file:
         _lock(path, file)
@@ -190,12 +191,9 @@ def _write(file: FileIO, data: bytes) -> None:
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Name the file that cannot be written, and say that nothing is lost."""
+def _writing(path: Path, comfort: str = "") -> Iterator[None]:
+    """Name the file that cannot be written."""
     try:
         yield
     except OSError as error:
-        raise EffnetError(
-            f"cannot write {path}: {error.strerror or error}; rows written so far are kept, and the same "
-            f"command goes on after them"
-        ) from error
+        raise EffnetError(f"cannot write {path}: {error.strerror or error}{comfort}") from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from effnet.errors import MissingExtraError, UsageError
 from effnet.inference.prediction import Classes
@@ -19,6 +19,7 @@ Write = Callable[[Iterable[bytes], tuple[str, ...], Path], None]
 
 IMAGE, ERROR = "image", "error"
 
+_LINE_END = "\r\n"
 _ROWS_PER_GROUP = 50_000  # of a parquet file; so many are in memory
 
 
@@ -58,9 +59,23 @@ def write_jsonl(lines: Iterable[bytes], names: tuple[str, ...], path: Path) -> N
 def write_csv(lines: Iterable[bytes], names: tuple[str, ...], path: Path) -> None:
     """Write comma-separated values in UTF-8; text with commas, quotes or line ends stands in quotes."""
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer = csv.DictWriter(_UnixLines(file), names, lineterminator=_LINE_END)
         writer.writeheader()
         writer.writerows(map(json.loads, lines))
+
+
+class _UnixLines:
+    """Ends rows with a line feed alone.
+
+    The writer puts names with a carriage return into quotes only where that is part of the lines' end.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def write(self, row: str) -> None:
+        """Write a row, which ends with `_LINE_END`."""
+        self.file.write(row.removesuffix(_LINE_END) + "\n")
 
 
 def write_parquet(lines: Iterable[bytes], names: tuple[str, ...], path: Path) -> None:
