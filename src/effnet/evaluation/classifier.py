@@ -24,6 +24,7 @@ from effnet.evaluation.metrics import Evaluation, predict_logits, predict_probs,
 from effnet.evaluation.opened import BATCH_SIZE, Opened, ReadOptions, open_held, with_side
 from effnet.inference.answers import predict
 from effnet.inference.inputs import ImageLike, as_list, list_images, refuse
+from effnet.inference.onnxfile import is_onnx_file
 from effnet.inference.prediction import Prediction, check_top
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
@@ -182,6 +183,11 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
         ModelFileError: missing, damaged, not ours, of a newer version, or its weights do not fit its network.
 
     """
+    if is_onnx_file(Path(path)):
+        raise UsageError(
+            f"{path}: an exported network, which predicts without torch; here it takes the model file "
+            f"(.safetensors) that it was made of"
+        )
     header, arrays = modelfile.load(Path(path))
     network = ConvNet(header.spec, header.num_classes)
     problems = misfits(network, {name: array.shape for name, array in arrays.items()})
