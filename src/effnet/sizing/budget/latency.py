@@ -13,7 +13,7 @@ import torch
 from effnet.device import pick_device, to_device
 from effnet.errors import MissingExtraError, UsageError, unknown_name
 from effnet.evaluation.metrics import predict_probs
-from effnet.export.onnx import INPUT, open_session, write_onnx
+from effnet.exporting.onnx import INPUT, open_session, write_onnx
 from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
 

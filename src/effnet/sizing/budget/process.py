@@ -45,7 +45,7 @@ def by_onnxruntime(asked: dict[str, Any]) -> dict[str, int | None]:
     """Load an ONNX file and predict."""
     import numpy as np
 
-    from effnet.export.onnx import INPUT, open_session
+    from effnet.exporting.onnx import INPUT, open_session
 
     session = open_session(Path(asked["model"]), asked["threads"])
     images = np.random.default_rng(0).random(asked["shape"], np.float32)
