@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
+    from effnet.exporting.run import export as export
     from effnet.network.model import create_model as create_model
     from effnet.sizing.budget.run import budget as budget
     from effnet.sizing.budget.sized_training import train as train
@@ -35,6 +36,7 @@ _PUBLIC = {
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
+    "export": "effnet.exporting.run",
     "search": "effnet.sizing.search.run",
     "write_report": "effnet.evaluation.html",
     "study": "effnet.sizing.study.run",
@@ -48,6 +50,7 @@ __all__ = [
     "budget",
     "cost",
     "create_model",
+    "export",
     "get_spec",
     "load",
     "resume",

@@ -81,6 +81,10 @@ class TerminalReporter:
         """Follow the decoding of images."""
         self._show(f"reading {split}", done, total)
 
+    def working(self, what: str, done: int, total: int) -> None:
+        """Follow a piece of work."""
+        self._show(what, done, total)
+
     def step(self, record: StepRecord) -> None:
         """Follow the optimizer over the whole training, so that the time left is that of all epochs."""
         status = (

@@ -1,10 +1,9 @@
-"""A network as an ONNX file, and a session of onnxruntime that computes it."""
+"""A network as an ONNX file without header, and a session of onnxruntime that computes one: for measuring."""
 
-import warnings
-from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effnet.exporting.graph import build_graph
 from effnet.files import write_bytes
 
 if TYPE_CHECKING:  # a process that only computes an ONNX file does without torch
@@ -23,33 +22,24 @@ def write_onnx(network: "ConvNet", path: Path) -> None:
         EffnetError: the file cannot be written.
 
     """
-    import onnxscript  # noqa: F401 (torch's exporter is made of it)
-    import torch
+    content = build_graph(network.spec, arrays_of(network)).SerializeToString()
 
-    spec = network.spec
-    predicting = deepcopy(network).cpu().eval()
-    images = torch.zeros(
-        2, spec.in_channels, spec.resolution, spec.resolution
-    )  # of one image N would be fixed
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "`isinstance.treespec, LeafSpec", FutureWarning)  # torch, of torch
-        program = torch.onnx.export(
-            predicting,
-            (images,),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes={INPUT: {0: torch.export.Dim("N")}},
-            verbose=False,
-        )
-    assert program is not None  # only the old exporter returns nothing
-    write_bytes(path, lambda temporary: program.save(temporary, external_data=False))
+    def fill(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_bytes(path, fill)
 
 
-def open_session(path: Path, num_threads: int) -> Any:
-    """Load an ONNX file into onnxruntime, on the CPU.
+def arrays_of(network: "ConvNet") -> dict[str, Any]:
+    """Return the weights of a network by the names of the model file, as arrays."""
+    return {name: tensor.detach().cpu().numpy() for name, tensor in network.state_dict().items()}
+
+
+def open_session(model: Path | bytes, num_threads: int) -> Any:
+    """Load an ONNX file, or its bytes, into onnxruntime, on the CPU.
 
     Returns:
-        An `onnxruntime.InferenceSession`: `session.run(None, {INPUT: images})` gives `[logits]`.
+        An `onnxruntime.InferenceSession`: `session.run(None, {INPUT: images})` gives `[logits, …]`.
 
     Raises:
         ModuleNotFoundError: the extra `export` is not installed.
@@ -59,4 +49,5 @@ def open_session(path: Path, num_threads: int) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    content = model if isinstance(model, bytes) else str(model)
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
