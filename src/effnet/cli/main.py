@@ -35,7 +35,6 @@ INSTALL = {
     "optuna": "search",
     "sqlalchemy": "search",
     "onnx": "export",
-    "onnxscript": "export",
     "onnxruntime": "export",
 }
 

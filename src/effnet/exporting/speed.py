@@ -10,7 +10,7 @@ from effnet.exporting.parity import random_pixels
 from effnet.inference.runtime import OnnxClassifier
 
 BATCH_SIZE = 16
-ROUNDS, SECONDS = 5, 0.3
+ROUNDS, SECONDS, MOST_RUNS = 5, 0.3, 100
 REST = (
     0.05  # threads of a file that had its turn wait in a busy loop for a while, and would slow the next one
 )
@@ -38,15 +38,22 @@ def measure(files: Sequence[OnnxClassifier]) -> list[Speed]:
 
 
 def turns(runs: Sequence[Callable[[], Any]]) -> list[list[float]]:
-    """Return the seconds of each call, one at least in each of five turns."""
+    """Return the seconds of each call: of one at least in each of five turns."""
     taken: list[list[float]] = [[] for _ in runs]
     for _ in range(ROUNDS):
         for run, times in zip(runs, taken, strict=True):
             sleep(REST)
             run()
-            started = perf_counter()
-            while not times or perf_counter() - started < SECONDS:
-                before = perf_counter()
-                run()
-                times.append(perf_counter() - before)
+            times.extend(turn(run))
     return taken
+
+
+def turn(run: Callable[[], Any]) -> list[float]:
+    """Return the seconds of each call of one turn."""
+    times: list[float] = []
+    started = perf_counter()
+    while not times or (perf_counter() - started < SECONDS and len(times) < MOST_RUNS):
+        before = perf_counter()
+        run()
+        times.append(perf_counter() - before)
+    return times
