@@ -7,9 +7,10 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
-    from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
     from effnet.exporting.run import export as export
+    from effnet.inference.tofile import predict_to as predict_to
+    from effnet.loading import load as load
     from effnet.network.model import create_model as create_model
     from effnet.sizing.budget.run import budget as budget
     from effnet.sizing.budget.sized_training import train as train
@@ -35,8 +36,9 @@ _PUBLIC = {
     "budget": "effnet.sizing.budget.run",
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
-    "load": "effnet.evaluation.classifier",
+    "load": "effnet.loading",
     "export": "effnet.exporting.run",
+    "predict_to": "effnet.inference.tofile",
     "search": "effnet.sizing.search.run",
     "write_report": "effnet.evaluation.html",
     "study": "effnet.sizing.study.run",
@@ -53,6 +55,7 @@ __all__ = [
     "export",
     "get_spec",
     "load",
+    "predict_to",
     "resume",
     "scale",
     "search",

@@ -35,7 +35,8 @@ INSTALL = {
     "optuna": "search",
     "sqlalchemy": "search",
     "onnx": "export",
-    "onnxruntime": "export",
+    "onnxruntime": "serve",
+    "pyarrow": "parquet",
 }
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+Feed = dict[str, NDArray[Any]]
+
 ACTIVATIONS_AT_ONCE = 16_000_000
 """Outputs of convolutions that a thread computes at once: of more images they leave the processor's cache."""
 
@@ -44,17 +46,23 @@ class Sessions:
         """The threads that have an image each."""
         return ThreadPoolExecutor(self.num_threads, thread_name_prefix="effnet-images")
 
-    def run(self, outputs: Sequence[str], name: str, given: NDArray[Any]) -> list[NDArray[Any]]:
-        """Compute outputs of `given (N, …)`, the input of this name; each output has N rows."""
-        total, threads = len(given), self.num_threads
-        size = min(self.most_at_once, -(-total // threads))
-        parts = [given[start : start + size] for start in range(0, total, size)]
-        if total < threads or total == 1:
-            found: list[NDArray[Any]] = self.shared.run(outputs, {name: given})
+    def run(
+        self, outputs: Sequence[str], images: NDArray[Any], feed: Callable[[NDArray[Any]], Feed]
+    ) -> list[NDArray[Any]]:
+        """Compute outputs of `images (N, …)`, each with N rows.
+
+        Args:
+            outputs: names of what is wanted.
+            images: any number, one at least.
+            feed: turns some of the images into what the graph takes, by name.
+
+        """
+        total, threads = len(images), self.num_threads
+        if total < max(2, threads):
+            found: list[NDArray[Any]] = self.shared.run(outputs, feed(images))
             return found
-        if threads == 1:
-            answers = [self.shared.run(outputs, {name: part}) for part in parts]
-        else:
-            single = self.single
-            answers = list(self.pool.map(lambda part: single.run(outputs, {name: part}), parts))
+        size = min(self.most_at_once, -(-total // threads))
+        parts = [images[start : start + size] for start in range(0, total, size)]
+        session = self.single
+        answers = self.pool.map(lambda part: session.run(outputs, feed(part)), parts)
         return [np.concatenate(rows) for rows in zip(*answers, strict=True)]
