@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.html import write_report as write_report
+    from effnet.exporting.run import export as export
     from effnet.inference.tofile import predict_to as predict_to
     from effnet.loading import load as load
     from effnet.network.model import create_model as create_model
@@ -36,6 +37,7 @@ _PUBLIC = {
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
     "load": "effnet.loading",
+    "export": "effnet.exporting.run",
     "predict_to": "effnet.inference.tofile",
     "search": "effnet.sizing.search.run",
     "write_report": "effnet.evaluation.html",
@@ -50,6 +52,7 @@ __all__ = [
     "budget",
     "cost",
     "create_model",
+    "export",
     "get_spec",
     "load",
     "predict_to",

@@ -20,6 +20,7 @@ COMMANDS = {
     "study": ("effnet.cli.study", "compare ways of scaling a network at equal cost, and foresee larger ones"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
+    "export": ("effnet.cli.export", "write a model file as ONNX, proved, also in int8"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
 }
 
@@ -34,7 +35,6 @@ INSTALL = {
     "optuna": "search",
     "sqlalchemy": "search",
     "onnx": "export",
-    "onnxscript": "export",
     "onnxruntime": "serve",
     "pyarrow": "parquet",
 }

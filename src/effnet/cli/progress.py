@@ -81,6 +81,10 @@ class TerminalReporter:
         """Follow the decoding of images."""
         self._show(f"reading {split}", done, total)
 
+    def working(self, what: str, done: int, total: int) -> None:
+        """Follow a piece of work."""
+        self._show(what, done, total)
+
     def predicting(self, done: int, total: int, speed: str) -> None:
         """Follow the prediction of images."""
         self._show("predicting", done, total, speed)

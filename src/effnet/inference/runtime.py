@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from effnet.inference.answers import Pixels, predict
 from effnet.inference.inputs import ImageLike, as_list, list_images, refuse
 from effnet.inference.onnxfile import InputKind, OnnxFile
 from effnet.inference.prediction import Prediction, check_top, softmax
+from effnet.inference.sessions import Feed, Sessions
+from effnet.spec.cost import cost
 
 INPUTS: Mapping[InputKind, str] = {"normalised": "images", "pixels": "pixels"}
 LOGITS, FEATURES, WEIGHTS = "logits", "features", "class_weights"
@@ -37,9 +39,10 @@ class OnnxClassifier:
         self.export = file.export
         self.input_kind = file.input_kind
         self.num_threads = num_threads or num_cores()
-        pixels = self.header.preprocess.resolution**2
-        self.batch_size = max(1, min(_MAX_BATCH, _PIXELS_PER_BATCH // pixels))
-        self.session = open_session(file, self.num_threads)
+        resolution = self.header.preprocess.resolution
+        self.batch_size = max(1, min(_MAX_BATCH, _PIXELS_PER_BATCH // resolution**2))
+        activations = cost(self.header.spec, self.header.num_classes, resolution).activations
+        self.sessions = Sessions(partial(open_session, file), self.num_threads, activations)
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
         """Map `pixels (N, C, S, S)` uint8 to `logits (N, K)`, not divided by the temperature."""
@@ -102,16 +105,17 @@ class OnnxClassifier:
 
     def _run(self, outputs: list[str], pixels: Pixels) -> Any:
         try:
-            return self.session.run(outputs, {INPUTS[self.input_kind]: self._input(pixels)})
+            return self.sessions.run(outputs, pixels, self._feed)
         except _failures() as error:
             raise EffnetError(f"{self.path}: onnxruntime cannot compute it: {_one_line(error)}") from error
 
-    def _input(self, pixels: Pixels) -> NDArray[Any]:
+    def _feed(self, pixels: Pixels) -> Feed:
         """Return what the graph takes of `pixels (N, C, S, S)`."""
         if self.input_kind == "pixels":
-            return np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
-        images: NDArray[np.float32] = self.header.preprocess.normalise(pixels.astype(np.float32) / 255.0)
-        return images
+            images = np.ascontiguousarray(pixels.transpose(0, 2, 3, 1))
+        else:
+            images = self.header.preprocess.normalise(pixels.astype(np.float32) / 255.0)
+        return {INPUTS[self.input_kind]: images}
 
 
 def load(path: str | Path, *, num_threads: int | None = None) -> OnnxClassifier:
