@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from settled import CLASS_NAMES, classifier_of, labelled_by, saved
 
 import effnet
 from effnet.errors import DataError, ModelFileError, UsageError
@@ -20,6 +19,7 @@ from effnet.imaging.preprocess import Preprocess
 from effnet.inference.runtime import load
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
+from settled import CLASS_NAMES, classifier_of, labelled_by, saved
 
 pytest.importorskip("onnxruntime")
 

@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from settled import settled
 
 from effnet.exporting.graph import build_graph
 from effnet.exporting.onnx import arrays_of, open_session
@@ -15,6 +14,7 @@ from effnet.network.model import ConvNet
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS, QUICK_CIFAR, get_spec
 from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import scale
+from settled import settled
 
 pytest.importorskip("onnxruntime")
 

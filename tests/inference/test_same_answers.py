@@ -1,21 +1,24 @@
 """The same image gets the same probabilities from the model file and from the network exported from it."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
 
 from effnet.evaluation import classifier
 from effnet.evaluation.classifier import Classifier
+from effnet.inference.onnxfile import InputKind
 from effnet.inference.prediction import Prediction
 from effnet.inference.runtime import OnnxClassifier, load
 from image_files import IMAGES
 from onnx_models import write_onnx_model, write_torch_model
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> OnnxClassifier:
-    return load(write_onnx_model(tmp_path_factory.mktemp("onnx") / "model.onnx"), num_threads=1)
+@pytest.fixture(scope="module", params=get_args(InputKind))
+def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OnnxClassifier:
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    return load(write_onnx_model(path, request.param), num_threads=2)
 
 
 @pytest.fixture(scope="module")

@@ -64,5 +64,6 @@ class Sessions:
         size = min(self.most_at_once, -(-total // threads))
         parts = [images[start : start + size] for start in range(0, total, size)]
         session = self.single
-        answers = self.pool.map(lambda part: session.run(outputs, feed(part)), parts)
+        side_by_side = map if threads == 1 else self.pool.map  # with one thread whoever calls computes
+        answers = side_by_side(lambda part: session.run(outputs, feed(part)), parts)
         return [np.concatenate(rows) for rows in zip(*answers, strict=True)]
