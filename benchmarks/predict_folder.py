@@ -106,7 +106,7 @@ def plain_loop(path: Path, place: Path) -> Callable[[], None]:
 
     sys.path.append(str(Path(__file__).parents[1] / "tests"))
     import_module("peers")  # declares what torchvision needs, which timm imports
-    from timm.data import create_dataset, create_loader
+    from timm.data import create_dataset, create_loader  # type: ignore[attr-defined]  # no py.typed exports
 
     from effnet.evaluation import classifier
 

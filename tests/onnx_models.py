@@ -59,10 +59,16 @@ def onnx_bytes(records: Mapping[str, str] = RECORDS, kind: InputKind = "normalis
     return content
 
 
-def write_onnx_model(path: Path, kind: InputKind = "normalised", **changes: str) -> Path:
-    """Write an exported network that takes this kind of input; `changes` are metadata to replace."""
+def write_onnx_model(path: Path, **changes: str) -> Path:
+    """Write an exported network; `changes` are metadata to replace."""
+    path.write_bytes(onnx_bytes({**RECORDS, **changes}))
+    return path
+
+
+def write_onnx_taking(kind: InputKind, path: Path) -> Path:
+    """Write an exported network that takes this kind of input."""
     record = {EXPORT_KEY: json.dumps(EXPORT | {"input": kind})}
-    path.write_bytes(onnx_bytes(RECORDS | record | changes, kind))
+    path.write_bytes(onnx_bytes({**RECORDS, **record}, kind))
     return path
 
 

@@ -12,13 +12,13 @@ from effnet.inference.onnxfile import InputKind
 from effnet.inference.prediction import Prediction
 from effnet.inference.runtime import OnnxClassifier, load
 from image_files import IMAGES
-from onnx_models import write_onnx_model, write_torch_model
+from onnx_models import write_onnx_taking, write_torch_model
 
 
 @pytest.fixture(scope="module", params=get_args(InputKind))
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OnnxClassifier:
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    return load(write_onnx_model(path, request.param), num_threads=2)
+    return load(write_onnx_taking(request.param, path), num_threads=2)
 
 
 @pytest.fixture(scope="module")

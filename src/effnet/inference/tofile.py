@@ -30,7 +30,9 @@ _AHEAD = 2  # batches for each thread that are under way or wait to be written
 class FileModel(Model, Protocol):
     """A network that came from a file."""
 
-    path: Path | None
+    @property
+    def path(self) -> Path | None:
+        """The file."""
 
 
 class Options(TypedDict, total=False):
