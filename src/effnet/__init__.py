@@ -8,7 +8,6 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from effnet.doctor.run import check as check
     from effnet.errors import EffnetError as EffnetError
-    from effnet.evaluation.classifier import load as load
     from effnet.evaluation.comparison.compare import compare as compare
     from effnet.evaluation.comparison.page import write_comparison as write_comparison
     from effnet.evaluation.explanation_page import write_explanations as write_explanations
@@ -18,6 +17,9 @@ if TYPE_CHECKING:
     from effnet.evaluation.robustness.questions import robustness as robustness
     from effnet.evaluation.robustness.questions import views as views
     from effnet.evaluation.temperature import calibrate as calibrate
+    from effnet.exporting.run import export as export
+    from effnet.inference.tofile import predict_to as predict_to
+    from effnet.loading import load as load
     from effnet.network.model import create_model as create_model
     from effnet.sizing.budget.run import budget as budget
     from effnet.sizing.budget.sized_training import train as train
@@ -44,7 +46,9 @@ _PUBLIC = {
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
     "check": "effnet.doctor.run",
-    "load": "effnet.evaluation.classifier",
+    "load": "effnet.loading",
+    "export": "effnet.exporting.run",
+    "predict_to": "effnet.inference.tofile",
     "search": "effnet.sizing.search.run",
     "calibrate": "effnet.evaluation.temperature",
     "compare": "effnet.evaluation.comparison.compare",
@@ -70,8 +74,10 @@ __all__ = [
     "cost",
     "create_model",
     "ensemble",
+    "export",
     "get_spec",
     "load",
+    "predict_to",
     "resolutions",
     "resume",
     "robustness",

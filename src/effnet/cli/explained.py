@@ -1,40 +1,23 @@
-"""The flags of `effnet predict --explain`, and what they ask for."""
+"""What `effnet predict --explain` asks for, and the page that answers it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import tyro
-
+from effnet.cli.explain_flags import ExplainFlags
 from effnet.cli.progress import TerminalReporter
 from effnet.errors import UsageError, unknown_name
-from effnet.evaluation.cam import Method
 from effnet.evaluation.classifier import Classifier, load
 from effnet.evaluation.explanation import Wish, check
 from effnet.evaluation.explanation_page import RECORD_FILE, write_explanations
-from effnet.evaluation.inputs import refuse
 from effnet.files import check_folder
+from effnet.inference.inputs import refuse
+from effnet.inference.runtime import OnnxClassifier
 from effnet.modelfile import is_model_file
 
 MOST_IMAGES = 100  # of more nobody looks at the maps
 MAPS, MAPS_BESIDE = 3, 1
-
-
-@dataclass(frozen=True)
-class ExplainFlags:
-    """What to show of why a network says what it says."""
-
-    explain: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Map which places of the images speak for their classes: a page, explain.html, and figures."""
-    beside: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="MODEL…")] = ()
-    """With --explain: map by these model files too, beside MODEL."""
-    classes: Annotated[tuple[str, ...], tyro.conf.arg(name="class", metavar="CLASS…")] = ()
-    """With --explain: map these classes, not the most probable ones."""
-    maps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """With --explain: map the N most probable classes; 3 when not given, 1 for each of several models."""
-    method: Method = "cam"
-    """With --explain: cam weighs features by the classifier, grad-cam by gradients and cuts off below 0."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +31,9 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def check_once(args: Sequence[str]) -> None:
-    """Refuse a flag that takes several values and is given twice: the first values would be lost.
-
-    Raises:
-        UsageError: it is.
-
-    """
-    for flag, values in (("--class", "CLASS CLASS"), ("--beside", "MODEL MODEL")):
-        if sum(arg.partition("=")[0] == flag for arg in args) > 1:
-            raise UsageError(f"{flag} is given twice; write {flag} {values}")
-
-
-def plan(flags: ExplainFlags, classifier: Classifier, images: Sequence[Path], device: str) -> Plan | None:
+def plan(
+    flags: ExplainFlags, classifier: Classifier | OnnxClassifier, images: Sequence[Path], device: str
+) -> Plan | None:
     """Load the other models and check everything; None without --explain.
 
     Raises:
@@ -73,6 +46,10 @@ def plan(flags: ExplainFlags, classifier: Classifier, images: Sequence[Path], de
         if flags != ExplainFlags():
             raise UsageError("--beside, --class, --maps and --method say how to explain: add --explain DIR")
         return None
+    if not isinstance(classifier, Classifier):
+        raise UsageError(
+            f"--explain takes model files, not the exported {classifier.path}; name its original"
+        )
     _check_place(flags.explain, images)
     models = (classifier, *(load(path, device=device) for path in flags.beside))
     known = dict.fromkeys(name for model in models for name in model.header.class_names)

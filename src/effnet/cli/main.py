@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "check": ("effnet.cli.check", "look for broken files, copies and wrong labels in a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
+    "export": ("effnet.cli.export", "write a model file as ONNX, proved, also in int8"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
 }
 
@@ -35,8 +36,8 @@ INSTALL = {
     "optuna": "search",
     "sqlalchemy": "search",
     "onnx": "export",
-    "onnxscript": "export",
-    "onnxruntime": "export",
+    "onnxruntime": "serve",
+    "pyarrow": "parquet",
     "cleanlab": "doctor",
     "imagehash": "doctor",
     "pandas": "doctor",

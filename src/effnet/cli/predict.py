@@ -9,26 +9,33 @@ from typing import Annotated, Any
 import tyro
 from rich.markup import escape
 
-from effnet.cli.explained import ExplainFlags, check_once, draw_maps, plan
+from effnet.cli.explain_flags import ExplainFlags, check_once
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
 from effnet.errors import DataError, UsageError, some
-from effnet.evaluation.classifier import Prediction, load
+from effnet.inference.prediction import Prediction
+from effnet.loading import load
 
 
 @dataclass(frozen=True)
 class PredictForm:
-    """Classify images with a model file."""
+    """Classify images with a model file, or with an exported network, which needs no torch."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The model file that `effnet train` wrote."""
+    """The model file that `effnet train` wrote, or the .onnx file that `effnet export` made of it."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE|FOLDER")]
     """Image files, or folders of which all images are taken."""
     top: int = 5
     """Classes to name per image, the most probable first."""
     explaining: Annotated[ExplainFlags, tyro.conf.arg(name="")] = field(default_factory=ExplainFlags)
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write a row for each image into this file: .csv, .jsonl or .parquet, with the columns image, class,
+    probability, then class2, probability2 and so on up to --top, and error, which says why an image cannot be
+    read. Any number of images; after an interruption the same command goes on."""
+    overwrite: bool = False
+    """Replace a file that is at --out, and forget an interrupted run."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda, mps."""
+    """Where to compute: auto, cpu, cuda, mps; an exported network is computed on the CPU."""
     json: bool = False
     """Print one JSON object."""
 
@@ -39,9 +46,18 @@ def run(args: Sequence[str]) -> None:
     if not form.images:
         raise UsageError("missing IMAGE or FOLDER (see effnet predict --help)")
     check_once(args)
+    if form.out is not None:
+        from effnet.cli.predict_file import write_predictions
+
+        write_predictions(form, form.out)
+        return
     broken: list[DataError] = []
     classifier = load(form.model, device=form.device)
-    asked = plan(form.explaining, classifier, form.images, form.device)
+    asked = None
+    if form.explaining != ExplainFlags():  # maps need torch, predictions of an exported network do not
+        from effnet.cli.explained import draw_maps, plan
+
+        asked = plan(form.explaining, classifier, form.images, form.device)
     predictions = classifier.predict(form.images, top=form.top, on_broken=broken.append)
     if not predictions:
         raise failure(broken, len(broken))

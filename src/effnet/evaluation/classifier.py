@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from threading import Lock
+from typing import TYPE_CHECKING, Unpack
 
+import numpy as np
 import torch
-from PIL import Image
+from numpy.typing import NDArray
 from torch import Tensor
 
 from effnet import modelfile
@@ -19,28 +21,17 @@ from effnet.data.splits import Drawn, HeldOut, find_parts, held_out, sampled
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
 from effnet.evaluation.cam import Method
-from effnet.evaluation.inputs import ImageLike, list_images, refuse
 from effnet.evaluation.metrics import Evaluation, calibrated, predict_logits, predict_probs, summarise
 from effnet.evaluation.opened import BATCH_SIZE, Opened, ReadOptions, open_held, with_side
-from effnet.imaging.decode import decode
+from effnet.inference.answers import predict
+from effnet.inference.inputs import ImageLike, as_list, list_images, refuse
+from effnet.inference.onnxfile import is_onnx_file
+from effnet.inference.prediction import Prediction, check_top
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
 
 if TYPE_CHECKING:
     from effnet.evaluation.explanation import Explanation
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network says of one image: the most probable classes first, as (name, probability)."""
-
-    image: str
-    classes: tuple[tuple[str, float], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        classes = [{"name": name, "probability": probability} for name, probability in self.classes]
-        return {"image": self.image, "classes": classes}
 
 
 class Classifier:
@@ -56,6 +47,8 @@ class Classifier:
         self.network = to_device(network, device).eval()
         self.device = device
         self.path = path
+        self.batch_size = BATCH_SIZE
+        self._computing = Lock()
 
     def predict(
         self,
@@ -77,14 +70,17 @@ class Classifier:
             UsageError: `top` is less than 1.
 
         """
-        if top < 1:
-            raise UsageError(f"top = {top}: must be at least 1")
+        check_top(top)
         with kept_memory(self.device):
-            return [
-                Prediction(name, self._top_classes(row, top))
-                for names, inputs in self.batches(images, on_broken)
-                for name, row in zip(names, self.probs(inputs), strict=True)
-            ]
+            return list(predict(self, list_images(as_list(images)), top=top, on_broken=on_broken))
+
+    def probs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Map `pixels (N, C, S, S)` uint8 to `probs (N, K)`, calibrated; threads wait for each other."""
+        images = torch.from_numpy(self.header.preprocess.normalise(pixels.astype(np.float32) / 255.0))
+        with self._computing:
+            probs = predict_probs(self.network, images, self.device, temperature=self.header.temperature)
+        found: NDArray[np.float32] = probs.numpy()
+        return found
 
     def explain(
         self,
@@ -99,42 +95,6 @@ class Classifier:
         from effnet.evaluation.explanation import Wish, explain
 
         return explain(self, images, Wish(maps, tuple(classes), method), on_broken)
-
-    def batches(
-        self, images: ImageLike | Sequence[ImageLike], on_broken: Callable[[DataError], None]
-    ) -> Iterator[tuple[list[str], Tensor]]:
-        """Yield names and `inputs (N, C, S, S)` of the readable images, at most 64 at a time, on the CPU."""
-        single = isinstance(images, str | Path | Image.Image)
-        named = list_images([images] if single else images)  # type: ignore[list-item, arg-type]
-        for start in range(0, len(named), BATCH_SIZE):
-            inputs = self._inputs(named[start : start + BATCH_SIZE], on_broken)
-            if inputs:
-                yield [name for name, _ in inputs], torch.stack([image for _, image in inputs])
-
-    def probs(self, inputs: Tensor) -> Tensor:
-        """Map preprocessed `inputs (N, C, S, S)` to `probs (N, K)`, both on the CPU."""
-        return predict_probs(self.network, inputs, self.device, temperature=self.header.temperature)
-
-    def _inputs(
-        self, named: list[tuple[str, ImageLike]], on_broken: Callable[[DataError], None]
-    ) -> list[tuple[str, Tensor]]:
-        """Return the names of the readable images and what the network sees of them, `(C, S, S)` each."""
-        inputs = []
-        for name, image in named:
-            try:
-                inputs.append((name, torch.from_numpy(self._input(name, image))))
-            except DataError as error:
-                on_broken(error)
-        return inputs
-
-    def _top_classes(self, probs: Tensor, top: int) -> tuple[tuple[str, float], ...]:
-        best = probs.topk(min(top, len(probs)))
-        names = self.header.class_names
-        return tuple((names[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True))
-
-    def _input(self, name: str, image: ImageLike) -> Any:
-        source = image if isinstance(image, Image.Image) else Path(image)
-        return self.header.preprocess(decode(source, self.header.preprocess.mode, name))
 
     @contextmanager
     def opened(
@@ -245,6 +205,11 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
         ModelFileError: missing, damaged, not ours, of a newer version, or its weights do not fit its network.
 
     """
+    if is_onnx_file(Path(path)):
+        raise UsageError(
+            f"{path}: an exported network, which predicts without torch; here it takes the model file "
+            f"(.safetensors) that it was made of"
+        )
     header, arrays = modelfile.load(Path(path))
     network = ConvNet(header.spec, header.num_classes)
     problems = misfits(network, {name: array.shape for name, array in arrays.items()})

@@ -12,8 +12,11 @@ from torch import Tensor
 from effnet.device import kept_memory
 from effnet.errors import DataError, UsageError, unknown_name
 from effnet.evaluation.cam import METHODS, Method
-from effnet.evaluation.classifier import Classifier, Prediction
-from effnet.evaluation.inputs import ImageLike
+from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.metrics import predict_probs
+from effnet.inference.answers import batches, read_pixels
+from effnet.inference.inputs import ImageLike, as_list, list_images
+from effnet.inference.prediction import Prediction
 from effnet.modelfile import ModelHeader
 
 NAMED = 5  # classes in the prediction beside the maps
@@ -108,16 +111,33 @@ def explain(
     with kept_memory(classifier.device):
         return [
             explanation
-            for names, inputs in classifier.batches(images, on_broken)
+            for names, inputs in read_batches(classifier, images, on_broken)
             for explanation in _explain_batch(classifier, names, inputs, (wish, chosen))
         ]
+
+
+def read_batches(
+    classifier: Classifier, images: ImageLike | Sequence[ImageLike], on_broken: Callable[[DataError], None]
+) -> Iterator[tuple[list[str], Tensor]]:
+    """Yield names and preprocessed `inputs (N, C, S, S)` of the readable images, a batch at a time, on the CPU."""
+    preprocess = classifier.header.preprocess
+    for batch in batches(list_images(as_list(images)), classifier.batch_size):
+        names, pixels = [], []
+        for name, image in batch:
+            try:
+                pixels.append(read_pixels(preprocess, image, name))
+                names.append(name)
+            except DataError as error:
+                on_broken(error)
+        if names:
+            yield names, torch.from_numpy(preprocess.normalise(np.stack(pixels).astype(np.float32) / 255.0))
 
 
 def _explain_batch(
     classifier: Classifier, names: list[str], inputs: Tensor, wished: tuple[Wish, list[int]]
 ) -> Iterator[Explanation]:
     (wish, chosen), header = wished, classifier.header
-    probs = classifier.probs(inputs)
+    probs = predict_probs(classifier.network, inputs, classifier.device, temperature=header.temperature)
     best = probs.argsort(1, descending=True)  # (N, K)
     classes = torch.tensor(chosen).expand(len(inputs), -1) if chosen else best[:, : wish.maps]
     maps = class_maps(classifier, inputs, classes, wish.method)
