@@ -13,7 +13,7 @@ from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.explanation import single_cell
 from effnet.evaluation.metrics import Evaluation
-from effnet.evaluation.mistake_maps import Look, map_mistakes
+from effnet.evaluation.mistake_maps import map_mistakes
 from effnet.evaluation.mistakes import (
     Mistake,
     confident_mistakes,
@@ -63,10 +63,12 @@ def write_report(
         raise UsageError("the evaluation has other classes than the classifier: it is that of another one")
     dataset = data if isinstance(data, DataSet) else open_dataset(data)
     path = Path(folder) / REPORT_FILE
+    mistakes = _draw_mistakes(evaluation, dataset, path.parent)
     content = _contents(evaluation, classifier) | {
         "dataset": dataset.name,
         "charts": _draw_charts(evaluation, classifier, path.parent),
-        "mistakes": _draw_mistakes(evaluation, dataset, path.parent, classifier),
+        "mistakes": mistakes,
+        "looks": map_mistakes(classifier, [mistake for mistake, _ in mistakes], dataset.all_samples()),
         "no_maps": single_cell(classifier.header),
         "facts": _facts(classifier, command),
     }
@@ -102,22 +104,18 @@ def _draw_charts(evaluation: Evaluation, classifier: Classifier, folder: Path) -
     return {name: picture(folder / f"{name}.png") for name in names}
 
 
-def _draw_mistakes(
-    evaluation: Evaluation, dataset: DataSet, folder: Path, classifier: Classifier
-) -> list[tuple[Mistake, Picture, tuple[Look, ...]]]:
+def _draw_mistakes(evaluation: Evaluation, dataset: DataSet, folder: Path) -> list[tuple[Mistake, Picture]]:
     """Save the images of the most confident mistakes, and remove those of an older report."""
     mistakes = confident_mistakes(evaluation, MAX_MISTAKES)
     samples = dataset.all_samples()
-    images = [samples.read(mistake.name).copy() for mistake in mistakes]
-    looks = map_mistakes(classifier, mistakes, images)
     paths = [folder / f"mistake-{number:02d}.png" for number in range(1, MAX_MISTAKES + 1)]
-    for image, path in zip(images, paths, strict=False):
+    for mistake, path in zip(mistakes, paths, strict=False):
+        image = samples.read(mistake.name).copy()
         image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
         write_bytes(path, partial(image.save, format="png"))
     for path in paths[len(mistakes) :]:
         path.unlink(missing_ok=True)
-    pictures = [picture(path) for path in paths[: len(mistakes)]]
-    return list(zip(mistakes, pictures, looks, strict=True))
+    return [(mistake, picture(path)) for mistake, path in zip(mistakes, paths, strict=False)]
 
 
 def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
