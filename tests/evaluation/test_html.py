@@ -144,7 +144,7 @@ def replace_header(classifier: Classifier) -> Classifier:
 
 def test_each_class_has_the_interval_of_its_recall(report: Path, run: Path) -> None:
     text = open_page(report).text
-    for result in effnet.load(run / "model.safetensors").evaluate("digits").classes:
+    for result in load(run / "model.safetensors").evaluate("digits").classes:
         low, high = result.recall_interval
         assert f"{result.recall:.1%} {100 * low:.0f}–{100 * high:.0f}" in text
 

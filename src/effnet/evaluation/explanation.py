@@ -119,7 +119,7 @@ def explain(
 def read_batches(
     classifier: Classifier, images: ImageLike | Sequence[ImageLike], on_broken: Callable[[DataError], None]
 ) -> Iterator[tuple[list[str], Tensor]]:
-    """Yield names and preprocessed `inputs (N, C, S, S)` of the readable images, a batch at a time, on the CPU."""
+    """Yield names and preprocessed `inputs (N, C, S, S)` of the readable images, a batch at a time."""
     preprocess = classifier.header.preprocess
     for batch in batches(list_images(as_list(images)), classifier.batch_size):
         names, pixels = [], []

@@ -12,7 +12,7 @@ from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.explanation import single_cell
 from effnet.evaluation.metrics import Evaluation
-from effnet.evaluation.mistake_maps import Look, map_mistakes
+from effnet.evaluation.mistake_maps import map_mistakes
 from effnet.evaluation.mistakes import (
     Mistake,
     confident_mistakes,
@@ -62,10 +62,12 @@ def write_report(
         raise UsageError("the evaluation has other classes than the classifier: it is that of another one")
     dataset = data if isinstance(data, DataSet) else open_dataset(data)
     path = Path(folder) / REPORT_FILE
+    mistakes = _draw_mistakes(evaluation, dataset, path.parent)
     content = _contents(evaluation, classifier) | {
         "dataset": dataset.name,
         "charts": _draw_charts(evaluation, classifier, path.parent),
-        "mistakes": _draw_mistakes(evaluation, dataset, path.parent, classifier),
+        "mistakes": mistakes,
+        "looks": map_mistakes(classifier, [mistake for mistake, _ in mistakes], dataset.all_samples()),
         "no_maps": single_cell(classifier.header),
         "facts": _facts(classifier, extras.get("command", "")),
         "sections": extras.get("sections", ()),
@@ -114,18 +116,14 @@ def _draw_reliability(evaluation: Evaluation, folder: Path) -> list[str]:
     return ["reliability-before", "reliability"]
 
 
-def _draw_mistakes(
-    evaluation: Evaluation, dataset: DataSet, folder: Path, classifier: Classifier
-) -> list[tuple[Mistake, Picture, tuple[Look, ...]]]:
+def _draw_mistakes(evaluation: Evaluation, dataset: DataSet, folder: Path) -> list[tuple[Mistake, Picture]]:
     """Save the images of the most confident mistakes, and remove those of an older report."""
     mistakes = confident_mistakes(evaluation, MAX_MISTAKES)
-    samples = dataset.all_samples()
-    looks = map_mistakes(classifier, mistakes, [samples.read(mistake.name).copy() for mistake in mistakes])
     paths = [folder / f"mistake-{number:02d}.png" for number in range(1, MAX_MISTAKES + 1)]
-    pictures = draw_thumbnails(samples, [mistake.name for mistake in mistakes], paths)
+    pictures = draw_thumbnails(dataset.all_samples(), [mistake.name for mistake in mistakes], paths)
     for path in paths[len(mistakes) :]:
         path.unlink(missing_ok=True)
-    return list(zip(mistakes, pictures, looks, strict=True))
+    return list(zip(mistakes, pictures, strict=True))
 
 
 def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from PIL import Image
 
+from effnet.data.datasets import Samples
 from effnet.device import kept_memory
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.explanation import ClassMap, class_maps, read_batches, single_cell
@@ -26,19 +26,20 @@ class Look:
 
 
 def map_mistakes(
-    classifier: Classifier, mistakes: Sequence[Mistake], images: Sequence[Image.Image]
+    classifier: Classifier, mistakes: Sequence[Mistake], samples: Samples
 ) -> list[tuple[Look, ...]]:
-    """Map, for each mistake and its image, the predicted class and the true one, by CAM.
+    """Map, for each mistake, the predicted class and the true one, by CAM.
 
     Where the network ends in a single cell there is nothing to see, and each mistake has no map.
 
     Raises:
-        DataError: an image is damaged.
+        DataError: an image is gone or damaged.
 
     """
     if single_cell(classifier.header) is not None:
         return [() for _ in mistakes]
     looks: list[tuple[Look, ...]] = []
+    images = [samples.read(mistake.name) for mistake in mistakes]
     index = classifier.header.class_names.index
     with kept_memory(classifier.device):
         for _, inputs in read_batches(classifier, images, refuse):
