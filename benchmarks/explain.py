@@ -1,18 +1,18 @@
 """What maps cost beside the forward pass of the same batch, in turns: CAM, Grad-CAM, `explain`, captum.
 
     python benchmarks/explain.py
-    python benchmarks/explain.py --only b0-cifar --batch 16 --threads 1
+    python benchmarks/explain.py --only b0-cifar --batch 16 --threads 1 --cpu-time
 
 All map the same three classes. `explain` is what `effnet predict --explain` does with a batch: probabilities,
 then CAM of the most probable. captum is its LayerGradCam, once for each class, at the same layer.
-Under two minutes on a free machine.
+Under two minutes on a free machine; other work on it spoils --cpu-time with one thread least.
 """
 
 import argparse
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--batch", type=int, default=16)
     made.add_argument("--rounds", type=int, default=7)
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
+    made.add_argument("--cpu-time", action="store_true", help="seconds of the processor, not of the clock")
     made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
     made.add_argument("--no-record", dest="record", action="store_false", help="only print")
     return made
@@ -94,15 +95,15 @@ def tasks(name: str, batch: int) -> dict[str, Callable[[], Tensor]]:
 
 def measure(name: str, arguments: argparse.Namespace) -> list[Row]:
     """Time all tasks in turns; ratios are of the same round."""
-    timed = tasks(name, arguments.batch)
+    timed, clock = tasks(name, arguments.batch), process_time if arguments.cpu_time else perf_counter
     for run in timed.values():
         run()  # the first run also finds memory
     seconds: dict[str, list[float]] = {task: [] for task in timed}
     for _ in range(arguments.rounds):
         for task, run in timed.items():
-            started = perf_counter()
+            started = clock()
             run()
-            seconds[task].append(perf_counter() - started)
+            seconds[task].append(clock() - started)
     forward = seconds["forward"]
     return [
         {

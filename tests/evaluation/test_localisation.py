@@ -26,7 +26,7 @@ def test_the_map_of_a_trained_network_is_highest_on_the_object(planted: Planted,
     network = fresh(NETWORK, seed)
     train(network, plant(640, seed), epochs=8, seed=seed)
     assert top1(network, planted) > 0.95
-    assert hits(network, planted) >= 0.9  # 15 seeds of 15 had 0.98 or more
+    assert hits(network, planted) >= 0.9  # the lowest of 10 trainings was 0.96: docs/experiments.md
     assert hits(network, planted, grad_cam) >= 0.9
 
 
