@@ -1,12 +1,11 @@
 """A model file in use: predict images, evaluate on a data set."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from effnet import modelfile
@@ -20,16 +19,13 @@ from effnet.data.stream import released
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
 from effnet.evaluation.cam import Method
-from effnet.evaluation.inputs import ImageLike, list_images, refuse
+from effnet.evaluation.inputs import BATCH_SIZE, ImageLike, read_batches, refuse
 from effnet.evaluation.metrics import Evaluation, predict_logits, predict_probs, summarise
-from effnet.imaging.decode import decode
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
 
 if TYPE_CHECKING:
     from effnet.evaluation.explanation import Explanation
-
-BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,7 @@ class Classifier:
         with kept_memory(self.device):
             return [
                 Prediction(name, self._top_classes(row, top))
-                for names, inputs in self.batches(images, on_broken)
+                for names, inputs in read_batches(images, self.header.preprocess, on_broken)
                 for name, row in zip(names, self.probs(inputs), strict=True)
             ]
 
@@ -102,41 +98,14 @@ class Classifier:
 
         return explain(self, images, Wish(maps, tuple(classes), method), on_broken)
 
-    def batches(
-        self, images: ImageLike | Sequence[ImageLike], on_broken: Callable[[DataError], None]
-    ) -> Iterator[tuple[list[str], Tensor]]:
-        """Yield names and `inputs (N, C, S, S)` of the readable images, at most 64 at a time, on the CPU."""
-        single = isinstance(images, str | Path | Image.Image)
-        named = list_images([images] if single else images)  # type: ignore[list-item, arg-type]
-        for start in range(0, len(named), BATCH_SIZE):
-            inputs = self._inputs(named[start : start + BATCH_SIZE], on_broken)
-            if inputs:
-                yield [name for name, _ in inputs], torch.stack([image for _, image in inputs])
-
     def probs(self, inputs: Tensor) -> Tensor:
         """Map preprocessed `inputs (N, C, S, S)` to `probs (N, K)`, both on the CPU."""
         return predict_probs(self.network, inputs, self.device)
-
-    def _inputs(
-        self, named: list[tuple[str, ImageLike]], on_broken: Callable[[DataError], None]
-    ) -> list[tuple[str, Tensor]]:
-        """Return the names of the readable images and what the network sees of them, `(C, S, S)` each."""
-        inputs = []
-        for name, image in named:
-            try:
-                inputs.append((name, torch.from_numpy(self._input(name, image))))
-            except DataError as error:
-                on_broken(error)
-        return inputs
 
     def _top_classes(self, probs: Tensor, top: int) -> tuple[tuple[str, float], ...]:
         best = probs.topk(min(top, len(probs)))
         names = self.header.class_names
         return tuple((names[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True))
-
-    def _input(self, name: str, image: ImageLike) -> Any:
-        source = image if isinstance(image, Image.Image) else Path(image)
-        return self.header.preprocess(decode(source, self.header.preprocess.mode, name))
 
     def evaluate(
         self,

@@ -13,7 +13,7 @@ from effnet.device import kept_memory
 from effnet.errors import DataError, UsageError, unknown_name
 from effnet.evaluation.cam import METHODS, Method
 from effnet.evaluation.classifier import Classifier, Prediction
-from effnet.evaluation.inputs import ImageLike
+from effnet.evaluation.inputs import ImageLike, read_batches
 from effnet.modelfile import ModelHeader
 
 NAMED = 5  # classes in the prediction beside the maps
@@ -108,7 +108,7 @@ def explain(
     with kept_memory(classifier.device):
         return [
             explanation
-            for names, inputs in classifier.batches(images, on_broken)
+            for names, inputs in read_batches(images, classifier.header.preprocess, on_broken)
             for explanation in _explain_batch(classifier, names, inputs, (wish, chosen))
         ]
 

@@ -10,7 +10,7 @@ from effnet.device import kept_memory
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.explanation import ClassMap, class_maps, single_cell
 from effnet.evaluation.heat import overlay
-from effnet.evaluation.inputs import refuse
+from effnet.evaluation.inputs import read_batches, refuse
 from effnet.evaluation.mistakes import Mistake
 from effnet.evaluation.page import Picture, embedded
 
@@ -42,7 +42,7 @@ def map_mistakes(
     images = [samples.read(mistake.name) for mistake in mistakes]
     index = classifier.header.class_names.index
     with kept_memory(classifier.device):
-        for _, inputs in classifier.batches(images, refuse):
+        for _, inputs in read_batches(images, classifier.header.preprocess, refuse):
             wrong = mistakes[len(looks) : len(looks) + len(inputs)]
             classes = torch.tensor([[index(each.predicted), index(each.truth)] for each in wrong])
             maps = class_maps(classifier, inputs, classes, "cam")
