@@ -1,16 +1,16 @@
 """Data sets with faults that are known, for the tests of the doctor."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 from effnet.data.datasets import DataSet, Samples, open_digits
 from effnet.doctor.survey import Survey, survey
+from planted_faults import Planted, plant
 
 Pictures = Mapping[str, Image.Image]
 
@@ -52,51 +52,9 @@ def on_disk(folder: Path, pictures: Pictures) -> Path:
     return folder
 
 
-@dataclass(frozen=True)
-class Planted:
-    """Digits, some of them with a wrong label, and near copies of others."""
-
-    dataset: DataSet
-    swapped: frozenset[str]
-    copies: frozenset[frozenset[str]]
-
-
-CHANGES: Sequence[Callable[[Image.Image], Image.Image]] = (
-    lambda picture: ImageEnhance.Brightness(picture).enhance(0.85),
-    lambda picture: ImageEnhance.Contrast(picture).enhance(0.9),
-    lambda picture: picture.resize((16, 16), Image.Resampling.BICUBIC),
-    lambda picture: picture.resize((12, 12), Image.Resampling.BICUBIC),
-    lambda picture: Image.fromarray(np.asarray(picture) // 2 + 40),
-)
-
-
 def planted(*, num_images: int, num_swapped: int, num_copies: int = 0, seed: int = 0) -> Planted:
     """Draw digits, give some a wrong label, and add near copies of some of the others."""
-    rng, digits = np.random.default_rng(seed), open_digits().parts["all"]
-    drawn = digits.take(rng.permutation(len(digits))[:num_images])
-    rows = rng.permutation(num_images)
-    labels = drawn.labels.copy()
-    labels[rows[:num_swapped]] = (labels[rows[:num_swapped]] + rng.integers(1, 10, num_swapped)) % 10
-    originals = rows[num_swapped : num_swapped + num_copies]
-    copies = {f"copy-{drawn.names[row]}": CHANGES[place % 5] for place, row in enumerate(originals)}
-    samples = Samples(
-        drawn.names + tuple(copies),
-        np.concatenate([labels, labels[originals]]),
-        partial(changed, drawn, copies),
-    )
-    class_names = tuple(map(str, range(10)))
-    return Planted(
-        DataSet("planted", class_names, {"all": samples}, source="planted"),
-        frozenset(drawn.names[row] for row in rows[:num_swapped]),
-        frozenset(frozenset({name, name.removeprefix("copy-")}) for name in copies),
-    )
-
-
-def changed(
-    samples: Samples, copies: Mapping[str, Callable[[Image.Image], Image.Image]], name: str
-) -> Image.Image:
-    picture = samples.read(name.removeprefix("copy-"))
-    return copies[name](picture) if name in copies else picture
+    return plant(open_digits(), images=num_images, swaps=num_swapped, copies=num_copies, seed=seed)
 
 
 def uniform(rng: np.random.Generator, count: int) -> NDArray[np.uint64]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
-from planted import Planted, noise, planted, still, surveyed
+from planted import noise, planted, still, surveyed
 from test_folds import features
 
 from effnet.doctor.copies import find_copies
@@ -12,6 +12,7 @@ from effnet.doctor.folds import Dealt
 from effnet.doctor.labels import Suspects, judge, label_findings, suspect
 from effnet.doctor.noise import Noise
 from effnet.doctor.survey import survey
+from planted_faults import Planted
 
 
 def judged(faults: Planted) -> tuple[Suspects, list[str]]:
