@@ -35,6 +35,8 @@ class Features:
     origin: str
     """What they are, in words."""
     is_by_network: bool
+    has_seen: bool = False
+    """Whether they are a network's that learned from these very labels."""
 
 
 def patch_features(survey: Survey) -> Features:
@@ -74,4 +76,5 @@ def model_features(survey: Survey, classifier: Classifier, reporter: CheckReport
         raise DataError(f"{survey.dataset.name} has changed while it was read: {pixels.broken[0]}")
     features = np.concatenate(found)
     origin = f"what the network in {classifier.path} sees"
-    return Features(features.shape[1], lambda rows: features[rows], origin, is_by_network=True)
+    has_seen = classifier.header.training.get("fingerprint") == survey.dataset.fingerprint()
+    return Features(features.shape[1], lambda rows: features[rows], origin, True, has_seen)

@@ -8,12 +8,11 @@ import numpy as np
 from effnet.doctor.features import Features
 from effnet.doctor.findings import Finding
 from effnet.doctor.folds import NUM_FOLDS, Dealt, Rows, cross_validate, deal
-from effnet.doctor.noise import Floats, Noise, fit_noise
+from effnet.doctor.noise import LIKELY, Floats, Noise, discounted, fit_noise
 from effnet.doctor.reporter import Progress
 from effnet.doctor.survey import Survey
 
 MAX_PROBS = 100_000_000  # images times classes: 0.8 GB for each array of them
-LIKELY = 0.5  # probability from which on a label is called wrong
 MIN_LISTED, LISTED_SHARE = 40, 0.01  # so many are listed in any case, or that share of the images
 
 
@@ -36,6 +35,8 @@ class Suspects:
     origin: str
     """What the images were judged by."""
     is_by_network: bool
+    has_seen: bool
+    """Whether a network judged that learned from these very labels."""
 
     @property
     def num_likely(self) -> int:
@@ -86,7 +87,7 @@ def suspect(probs: Floats, dealt: Dealt, features: Features) -> Suspects:
         n_jobs=1,
     )
     given, best = probs[np.arange(num_images), dealt.labels], probs.argmax(1)
-    wrong = noise.wrong(given[ranked], num_classes)
+    wrong = discounted(noise.wrong(given[ranked], num_classes), len(ranked))
     num_listed = max(MIN_LISTED, round(LISTED_SHARE * num_images), int((wrong > LIKELY).sum()))
     listed = ranked[:num_listed]
     limit = given[listed[-1]] if len(listed) == num_listed else 1.0
@@ -100,6 +101,7 @@ def suspect(probs: Floats, dealt: Dealt, features: Features) -> Suspects:
         num_judged=num_images,
         origin=features.origin,
         is_by_network=features.is_by_network,
+        has_seen=features.has_seen,
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class CheckResult:
             "counts": self.counts,
             "problems": sum(self.problems.values()),
             "classes": [{"name": each.name, **each.parts} for each in self.classes],
-            "shapes": asdict(self.shapes),
+            "shapes": self.shapes.to_dict(),
             "labels": judgement(self.labels),
             "findings": [finding.to_dict() for finding in self.findings],
             "seconds": round(self.seconds, 2),
@@ -79,7 +79,6 @@ def judgement(labels: Suspects | str) -> dict[str, Any]:
         "accuracy": labels.accuracy,
         "likely_wrong": labels.num_likely,
         "share_wrong": labels.noise.share,
-        "share_wrong_at_least": labels.noise.low,
         "power": labels.power,
     }
 

@@ -5,7 +5,10 @@ from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
+import torch
+
 from effnet.data.datasets import DataSet, open_dataset
+from effnet.device import kept_memory
 from effnet.doctor.copies import Copies, copy_findings, find_copies
 from effnet.doctor.features import model_features, patch_features
 from effnet.doctor.findings import Finding, sort
@@ -92,10 +95,11 @@ class Check:
     def run(self) -> CheckResult:
         """Read, compare, judge, and write."""
         started = perf_counter()
-        self.announce()
-        found = survey(self.dataset, self.reporter.working)
-        copies = find_copies(found, self.reporter.working)
-        suspects = self.judged(found, copies)
+        with kept_memory(torch.device("cpu")):
+            self.announce()
+            found = survey(self.dataset, self.reporter.working)
+            copies = find_copies(found, self.reporter.working)
+            suspects = self.judged(found, copies)
         classes = count_classes(self.dataset)
         result = CheckResult(
             data=self.dataset.name,

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,15 @@ class Shapes:
     """Least, median and greatest short side, in pixels."""
     modes: tuple[tuple[str, int], ...]
     """Pillow's modes, and how many images have them."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "sizes": dict(self.sizes),
+            "num_sizes": self.num_sizes,
+            "short_sides": list(self.short_sides),
+            "modes": dict(self.modes),
+        }
 
 
 def shapes_of(survey: Survey) -> Shapes:

@@ -22,6 +22,10 @@ def trust(labels: Suspects | str, num_images: int) -> list[str]:
         sentences.append(
             f"{left_out:,} images were left out: their classes have fewer than {NUM_FOLDS} different images."
         )
+    if labels.has_seen:
+        sentences.append(
+            "The network has learned from these very labels: wrong ones that it knows by heart go unnoticed."
+        )
     if labels.power < WEAK:
         sentences.append(advice(labels))
     return sentences
@@ -29,17 +33,14 @@ def trust(labels: Suspects | str, num_images: int) -> list[str]:
 
 def verdict(labels: Suspects) -> str:
     """Say in a sentence how many labels seem wrong."""
-    if labels.noise.low == 0:
-        return "There is no sign of wrong labels."
-    low, likely = (round(share * labels.num_judged) for share in (labels.noise.low, labels.noise.share))
-    how_many = (
-        f"At least {low:,} of {labels.num_judged:,} labels seem to be wrong, most likely {likely:,} "
-        f"({labels.noise.share:.1%})"
-    )
     if not labels.num_likely:
-        return f"{how_many}; of no single one can it be said."
+        return "No label stands out as wrong."
+    share, count = labels.noise.share, labels.num_judged
     named = "one is" if labels.num_likely == 1 else f"{labels.num_likely:,} are"
-    return f"{how_many}; {named} named, more probably wrong than right."
+    return (
+        f"About {share * count:,.0f} of {count:,} labels seem to be wrong ({share:.1%}); {named} named, more "
+        f"probably wrong than right."
+    )
 
 
 def advice(labels: Suspects) -> str:
