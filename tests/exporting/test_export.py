@@ -3,12 +3,12 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 import torch
-from settled import CLASS_NAMES, classifier_of, labelled_by, saved
 
 import effnet
 from effnet.errors import DataError, ModelFileError, UsageError
@@ -20,6 +20,7 @@ from effnet.imaging.preprocess import Preprocess
 from effnet.inference.runtime import load
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
+from settled import CLASS_NAMES, classifier_of, labelled_by, saved
 
 pytest.importorskip("onnxruntime")
 
@@ -162,7 +163,7 @@ def test_where_no_file_can_be_is_an_error(
     ],
 )
 def test_a_wrong_wish_is_an_error(
-    classifier: Classifier, tmp_path: Path, wish: dict[str, object], message: str
+    classifier: Classifier, tmp_path: Path, wish: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         export(classifier, tmp_path / "model.onnx", **wish)

@@ -8,7 +8,6 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from settled import classifier_of
 
 from effnet.evaluation.classifier import Classifier
 from effnet.exporting.making import Making
@@ -18,6 +17,7 @@ from effnet.inference.onnxfile import OnnxFile
 from effnet.inference.runtime import OnnxClassifier
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
+from settled import classifier_of
 
 pytest.importorskip("onnxruntime")
 
