@@ -106,9 +106,11 @@ def predict_to(
         _check_free(out, overwrite)  # nobody else has finished meanwhile
         num_kept = journal.num_rows
         new = (path for path in listed(paths) if str(path) not in journal)
-        for rows in in_order(partial(answer, model, names), batches(new, model.batch_size), num_cores()):
-            journal.add(rows)
-            options.get("on_progress", ignore)(journal.num_rows, max(total, journal.num_rows))
+        task = partial(answer, model, names)
+        with model.computing():
+            for rows in in_order(task, batches(new, model.batch_size), num_cores()):
+                journal.add(rows)
+                options.get("on_progress", ignore)(journal.num_rows, max(total, journal.num_rows))
         write_bytes(out, lambda temporary: write(journal.lines(), names, temporary))
         journal.remove()
     return Written(out, journal.num_rows, journal.num_errors, num_kept, perf_counter() - began)
@@ -144,10 +146,10 @@ def count(paths: Sequence[Path]) -> int:
 
 
 def _check_apart(paths: Sequence[Path]) -> None:
-    """Check that no image would have two rows."""
+    """Check that no image would have two rows; a link to one is another image."""
     seen: dict[Path, Path] = {}
     for path in paths:
-        if seen.setdefault(path.resolve(), path) is not path:
+        if seen.setdefault(Path(os.path.abspath(path)), path) is not path:
             raise UsageError(f"{path} is given twice")
     for place, path in seen.items():
         around = next((seen[parent] for parent in place.parents if parent in seen), None)
