@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -162,7 +163,7 @@ def test_where_no_file_can_be_is_an_error(
     ],
 )
 def test_a_wrong_wish_is_an_error(
-    classifier: Classifier, tmp_path: Path, wish: dict[str, object], message: str
+    classifier: Classifier, tmp_path: Path, wish: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
         export(classifier, tmp_path / "model.onnx", **wish)

@@ -133,4 +133,5 @@ class Compression:
 def bytes_per_image(model: "ModelProto") -> int:
     """Return the bytes of all tensors that a graph computes for one image."""
     tensors = (*model.graph.value_info, *model.graph.output)
-    return 4 * sum(prod(dim.dim_value for dim in info.type.tensor_type.shape.dim[1:]) for info in tensors)
+    sizes = [[int(dim.dim_value) for dim in info.type.tensor_type.shape.dim[1:]] for info in tensors]
+    return 4 * sum(prod(size) for size in sizes)

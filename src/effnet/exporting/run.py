@@ -19,7 +19,7 @@ from effnet.exporting.listener import Listener, Quiet
 from effnet.exporting.making import Making, source_of, write
 from effnet.exporting.parity import Parity, prove
 from effnet.exporting.result import Exported
-from effnet.inference.onnxfile import OnnxFile, is_onnx_file
+from effnet.inference.onnxfile import InputKind, OnnxFile, is_onnx_file
 from effnet.inference.runtime import OnnxClassifier
 from effnet.spec.netspec import first_problem
 
@@ -70,7 +70,7 @@ def export(
     asked, path, told = read_wish(wish), checked_path(Path(out)), listener or Quiet()
     need_tools()
     classifier = on_cpu(model)
-    kind = "pixels" if asked.embed_normalisation else "normalised"
+    kind: InputKind = "pixels" if asked.embed_normalisation else "normalised"
     making = Making(classifier, kind, source_of(classifier))
     dataset = images_for_int8(asked, classifier, told)
     told.message(f"writing {classifier.header.spec.name} as a graph and proving it")
