@@ -101,6 +101,13 @@ def test_a_device_is_not_for_exported_networks(
     assert message == "device 'cuda': an exported network is computed on the CPU; leave it out"
 
 
+def test_overwrite_without_a_file_is_a_mistake(
+    model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = fails(capsys, "predict", model, folder, "--overwrite", code=2)
+    assert message == "--overwrite is for a file of predictions; add --out FILE"
+
+
 def test_an_onnx_file_of_another_program_is_refused(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,12 @@ def test_names_of_any_bytes_have_rows(model: OnnxClassifier, tmp_path: Path, out
     }
 
 
+def test_a_link_to_an_image_is_another_image(model: OnnxClassifier, tmp_path: Path, out: Path) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGES["plain.png"])
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    assert predict_to(out, model, [tmp_path / "a.png", tmp_path / "b.png"]).num_rows == 2
+
+
 class StoppingError(Exception):
     """Ends a run in a test."""
 
@@ -221,6 +228,9 @@ class Fast:
 
     def __init__(self, path: Path) -> None:
         self.header, self.path, self.batch_size = HEADER, path, 64
+
+    def computing(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def probs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.full((len(pixels), HEADER.num_classes), 1 / HEADER.num_classes, np.float32)

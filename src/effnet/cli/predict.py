@@ -51,6 +51,8 @@ def run(args: Sequence[str]) -> None:
 
         write_predictions(form, form.out)
         return
+    if form.overwrite:
+        raise UsageError("--overwrite is for a file of predictions; add --out FILE")
     broken: list[DataError] = []
     classifier = load(form.model, device=form.device)
     asked = None

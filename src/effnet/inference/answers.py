@@ -1,6 +1,7 @@
 """From images to predictions, batch by batch, whatever computes them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -27,6 +28,9 @@ class Model(Protocol):
     header: ModelHeader
     batch_size: int
     """How many images it computes best at a time."""
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Hold what makes many batches faster, around them."""
 
     def probs(self, pixels: Pixels) -> NDArray[np.float32]:
         """Map `pixels (N, C, S, S)` uint8 to `probs (N, K)`, calibrated where the model is."""

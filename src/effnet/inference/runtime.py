@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,10 @@ class OnnxClassifier:
         self.batch_size = max(1, min(_MAX_BATCH, _PIXELS_PER_BATCH // resolution**2))
         activations = cost(self.header.spec, self.header.num_classes, resolution).activations
         self.sessions = Sessions(partial(open_session, file), self.num_threads, activations)
+
+    def computing(self) -> AbstractContextManager[None]:
+        """Hold what makes many batches faster, around them: nothing, here."""
+        return nullcontext()
 
     def logits(self, pixels: Pixels) -> NDArray[np.float32]:
         """Map `pixels (N, C, S, S)` uint8 to `logits (N, K)`, not divided by the temperature."""

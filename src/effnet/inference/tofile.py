@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -100,18 +101,24 @@ def predict_to(
     check_top(top)
     write, names = writer_of(out), columns(min(top, model.header.num_classes))
     _check_free(out, overwrite)
-    total = count(paths)
-    run = _run(model, top, paths)
+    total, run = count(paths), _run(model, top, paths)
     with open_journal(out.with_name(f"{out.name}.partial"), run, anew=overwrite) as journal:
         _check_free(out, overwrite)  # nobody else has finished meanwhile
         num_kept = journal.num_rows
         new = (path for path in listed(paths) if str(path) not in journal)
-        for rows in in_order(partial(answer, model, names), batches(new, model.batch_size), num_cores()):
-            journal.add(rows)
-            options.get("on_progress", ignore)(journal.num_rows, max(total, journal.num_rows))
+        with closing(new_rows(model, names, new)) as some_rows:
+            for rows in some_rows:
+                journal.add(rows)
+                options.get("on_progress", ignore)(journal.num_rows, max(total, journal.num_rows))
         write_bytes(out, lambda temporary: write(journal.lines(), names, temporary))
         journal.remove()
     return Written(out, journal.num_rows, journal.num_errors, num_kept, perf_counter() - began)
+
+
+def new_rows(model: Model, names: tuple[str, ...], paths: Iterable[Path]) -> Generator[list[Row], None, None]:
+    """Yield rows with these columns, some at a time, for each image."""
+    with model.computing():
+        yield from in_order(partial(answer, model, names), batches(paths, model.batch_size), num_cores())
 
 
 def ignore(done: int, total: int) -> None:
@@ -144,10 +151,10 @@ def count(paths: Sequence[Path]) -> int:
 
 
 def _check_apart(paths: Sequence[Path]) -> None:
-    """Check that no image would have two rows."""
+    """Check that no image would have two rows; a link to one is another image."""
     seen: dict[Path, Path] = {}
     for path in paths:
-        if seen.setdefault(path.resolve(), path) is not path:
+        if seen.setdefault(Path(os.path.abspath(path)), path) is not path:
             raise UsageError(f"{path} is given twice")
     for place, path in seen.items():
         around = next((seen[parent] for parent in place.parents if parent in seen), None)
