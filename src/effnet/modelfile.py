@@ -6,6 +6,7 @@ It is a safetensors file; the header is JSON in its metadata. Reading it never e
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class ModelHeader:
     """What was measured at the end of training, per split."""
     split: Mapping[str, list[str]] = field(default_factory=dict)
     """Names of the images of parts that were drawn: `val` and `test`, and under `max_train` also `train`."""
+    temperature: float = 1.0
+    """What logits are divided by before they become probabilities; 1 where the model is not calibrated."""
     effnet_version: str = __version__
 
     @property
@@ -189,11 +192,17 @@ def _check_types(data: dict[str, Any]) -> None:
     for part, names in data["split"].items():
         if not all(isinstance(name, str) for name in names):
             raise ValueError(f"split.{part} holds what is no name of an image")
+    _check_temperature(data.get("temperature", 1.0))
     names = data["class_names"]
     if not names or len(set(map(str, names))) < len(names):
         raise ValueError(
             f"class_names must be different and at least one, not {some(map(repr, names)) or 'none'}"
         )
+
+
+def _check_temperature(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, float | int) or not (isfinite(value) and value > 0):
+        raise ValueError(f"temperature is {value!r}, and no positive number")
 
 
 def _to_json(header: ModelHeader) -> dict[str, Any]:
@@ -206,6 +215,7 @@ def _to_json(header: ModelHeader) -> dict[str, Any]:
         "training": dict(header.training),
         "metrics": dict(header.metrics),
         "split": {name: list(names) for name, names in header.split.items()},
+        "temperature": header.temperature,
     }
 
 
@@ -224,5 +234,6 @@ def _from_json(data: dict[str, Any]) -> ModelHeader:
         training=data["training"],
         metrics=data["metrics"],
         split=data["split"],
+        temperature=float(data.get("temperature", 1.0)),
         effnet_version=data["effnet_version"],
     )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
+from torch import Tensor
 
 from effnet import modelfile
 from effnet.data.datasets import open_dataset
@@ -137,11 +138,64 @@ def test_of_a_hundred_missing_classes_ten_are_named(path: Path, tmp_path: Path) 
         load(write(path)).evaluate(data)
 
 
-def test_classes_in_another_order_are_refused(path: Path, tmp_path: Path) -> None:
+def always(class_name: str, *class_names: str) -> tuple[ModelHeader, dict[str, NDArray[Any]]]:
+    """Return header and weights of a model that answers the same to every image."""
+    bias = np.array([10.0 * (name == class_name) for name in class_names], np.float32)
+    changes = {"classifier.weight": np.zeros((len(class_names), 600), np.float32), "classifier.bias": bias}
+    return replace(HEADER, class_names=class_names), changes
+
+
+def test_classes_in_another_order_are_told_by_their_names(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
+    evaluation = load(write(path, *always("bee", "fly", "ant", "bee"))).evaluate(data)
+    assert [(each.name, each.recall) for each in evaluation.classes] == [
+        ("fly", 0.0), ("ant", 0.0), ("bee", 1.0),
+    ]  # fmt: skip
+    assert evaluation.num_errors == 4
+
+
+def test_classes_that_the_data_lacks_have_no_images(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "bee", "fly", images=2)
+    evaluation = load(write(path, *always("bee", "ant", "bee", "fly"))).evaluate(data)
+    assert [(each.name, each.support) for each in evaluation.classes] == [("ant", 0), ("bee", 2), ("fly", 2)]
+    assert evaluation.num_errors == 2
+
+
+def test_opened_images_are_judged_as_often_as_needed(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly", images=2)
+    seen: list[int] = []
+
+    def brighten(images: Tensor, places: NDArray[np.int64]) -> Tensor:
+        seen.extend(places.tolist())
+        return images + 100
+
+    classifier = load(write(path), device="cpu")
+    with classifier.opened(data) as opened:
+        plain, bright = classifier.judge(opened), classifier.judge(opened, brighten)
+        assert classifier.logits(opened)[0].shape == (6, 3)
+    assert seen == list(range(6))
+    assert np.array_equal(plain.answers.labels, bright.answers.labels)
+    assert not np.array_equal(plain.answers.probs, bright.answers.probs)
+    assert np.array_equal(plain.answers.probs, classifier.evaluate(data).answers.probs)
+
+
+def test_images_can_be_read_for_another_side(path: Path, tmp_path: Path) -> None:
     data = folder(tmp_path / "data", "ant", "bee", "fly")
-    turned = replace(HEADER, class_names=("fly", "bee", "ant"))
-    with pytest.raises(DataError, match="the classes of the model in another order: ant, bee, fly"):
-        load(write(path, turned)).evaluate(data)
+    classifier = load(write(path), device="cpu")
+    with classifier.opened(data, resolution=12) as opened:
+        assert [images.shape for images, _ in opened.batches()] == [(3, 3, 12, 12)]
+    with pytest.raises(UsageError, match="resolution = 0"), classifier.opened(data, resolution=0):
+        pass
+
+
+def test_all_probabilities_are_divided_by_the_temperature(path: Path, tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", "ant", "bee", "fly")
+    header, changes = always("bee", "ant", "bee", "fly")
+    classifier = load(write(path, replace(header, temperature=5.0), changes))
+    expected = np.exp(2.0) / (np.exp(2.0) + 2)
+    assert classifier.evaluate(data).answers.confidence == pytest.approx(expected)
+    name, probability = classifier.predict(data)[0].classes[0]
+    assert (name, pytest.approx(probability)) == ("bee", expected)
 
 
 def test_a_pillow_image_is_answered_as_its_file(path: Path, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effnet.sizing.statistics import Comparison, holm
+from effnet.evaluation.significance import holm
+from effnet.sizing.statistics import Comparison
 
 P = st.lists(st.floats(0, 1), max_size=8)
 

@@ -180,11 +180,22 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
                 f"[bold]kept[/] epoch {values['epoch'] + 1}, in training top1 {values['top1']:.4g}, "
                 f"loss {values['loss']:.4g} on the validation images"
             )
-        elif isinstance(values, dict):
-            shown = ", ".join(
-                f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items()
+        elif name == "calibration":
+            before, after = values["before"]["ece"], values["after"]["ece"]
+            out.print(
+                f"[bold]calibrated[/] to temperature {values['temperature']:.4g} on {values['num_images']:,} "
+                f"validation images: calibration error {before:.1%}, then {after:.1%}"
             )
+        elif isinstance(values, dict):
+            shown = ", ".join(f"{key} {short(value)}" for key, value in values.items())
             out.print(f"[bold]{name}[/] {shown}")
+
+
+def short(value: Any) -> str:
+    """Write a measurement, or the two ends of its interval, with four digits."""
+    if isinstance(value, list):
+        return " to ".join(map(short, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def print_training(header: ModelHeader) -> None:
@@ -223,5 +234,6 @@ def model_dict(header: ModelHeader) -> dict[str, Any]:
         "class_names": list(header.class_names),
         "training": dict(header.training),
         "metrics": dict(header.metrics),
+        "temperature": header.temperature,
         "effnet_version": header.effnet_version,
     }

@@ -11,10 +11,11 @@ from effnet.cli.limits import LimitFlags
 from effnet.cli.output import console, print_json
 from effnet.cli.parse import is_given, parse
 from effnet.cli.progress import TerminalReporter
-from effnet.cli.results import print_caution, print_evaluation
+from effnet.cli.results import interval, print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
+from effnet.evaluation.significance import wilson_interval
 from effnet.sizing.budget.sized_training import refuse_phi
 from effnet.sizing.budget.sized_training import run as run_training
 from effnet.training.folder import run_folder
@@ -91,7 +92,11 @@ def print_summary(result: TrainResult) -> None:
     out, evaluation, best = console(), result.evaluation, result.best
     print_evaluation(evaluation)
     weights = "averaged weights (EMA)" if best.averaged else "raw weights"
-    out.print(f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} on the validation images")
+    right, count = int(best.correct.sum()), len(best.correct)
+    out.print(
+        f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} "
+        f"({interval(wilson_interval(right, count))}) of {count:,} validation images right"
+    )
     print_caution(evaluation)
     out.print(f"time: {result.seconds:.0f} s\n")
     for name, what in (

@@ -1,6 +1,6 @@
 """Batches on the device: stored images, augmented or only preprocessed there."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -15,6 +15,14 @@ from effnet.imaging.preprocess import Preprocess
 
 Batch = tuple[Tensor, Tensor]
 """`images (N, C, H, W)` float, normalised, and `labels (N,)` int64, or `(N, K)` probabilities."""
+
+Transform = Callable[[Tensor, NDArray[np.int64]], Tensor]
+"""Maps stored images `(N, C, S, S)` uint8 and their places in the order to images of the same kind."""
+
+
+def unchanged(images: Tensor, places: NDArray[np.int64]) -> Tensor:
+    """Return the images as they are."""
+    return images
 
 
 class TrainLoader:
@@ -90,14 +98,28 @@ LOADERS = {"none": TrainLoader, "weights": TrainLoader, "sampling": BalancedLoad
 
 
 class EvalLoader:
-    """Batches in order, preprocessed and not augmented; every readable image once."""
+    """Batches in order, preprocessed and not augmented; every readable image once.
 
-    def __init__(self, pixels: PixelSource, preprocess: Preprocess, batch_size: int) -> None:
+    `transform` changes the stored images before they are normalised, such as by a corruption. The place of an
+    image is its number among those that can be read, from 0.
+    """
+
+    def __init__(
+        self,
+        pixels: PixelSource,
+        preprocess: Preprocess,
+        batch_size: int,
+        transform: Transform = unchanged,
+    ) -> None:
         self.pixels = pixels
         self.preprocess = preprocess
         self.batch_size = batch_size
+        self.transform = transform
 
     def __iter__(self) -> Iterator[Batch]:
+        first = 0
         for stored, labels in self.pixels.once(self.batch_size):
-            images = self.preprocess.normalise(stored.float() / 255.0)
+            places = np.arange(first, first + len(labels))
+            first += len(labels)
+            images = self.preprocess.normalise(self.transform(stored, places).float() / 255.0)
             yield images.contiguous(memory_format=torch.channels_last), labels

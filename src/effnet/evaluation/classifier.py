@@ -1,9 +1,10 @@
 """A model file in use: predict images, evaluate on a data set."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from PIL import Image
@@ -12,27 +13,17 @@ from torch import Tensor
 from effnet import modelfile
 from effnet.config import DataConfig, from_dict
 from effnet.data.datasets import DataSet, open_dataset
-from effnet.data.loaders import EvalLoader
-from effnet.data.pixels import PixelFormat, Reading, ignore, silent
-from effnet.data.scan import image_files
+from effnet.data.loaders import Transform, unchanged
+from effnet.data.pixels import Reading, ignore, silent
 from effnet.data.splits import Drawn, HeldOut, find_parts, held_out
-from effnet.data.storage import open_pixels
-from effnet.data.stream import released
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
-from effnet.evaluation.metrics import Evaluation, predict_logits, predict_probs, summarise
-from effnet.imaging.decode import EXTENSIONS, decode
+from effnet.evaluation.inputs import ImageLike, list_images, refuse
+from effnet.evaluation.metrics import Evaluation, predict_logits, predict_probs, summarise, tempered
+from effnet.evaluation.opened import BATCH_SIZE, Opened, ReadOptions, open_held, with_side
+from effnet.imaging.decode import decode
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
-
-BATCH_SIZE = 64
-
-ImageLike = str | Path | Image.Image
-
-
-def refuse(error: DataError) -> None:
-    """Take no image that cannot be read."""
-    raise error
 
 
 @dataclass(frozen=True)
@@ -95,7 +86,7 @@ class Classifier:
 
     def _predict_batch(self, inputs: list[tuple[str, Tensor]], top: int) -> list[Prediction]:
         images = torch.stack([image for _, image in inputs])
-        probs = predict_probs(self.network, images, self.device)
+        probs = predict_probs(self.network, images, self.device, temperature=self.header.temperature)
         return [
             Prediction(name, self._top_classes(row, top))
             for (name, _), row in zip(inputs, probs, strict=True)
@@ -122,6 +113,50 @@ class Classifier:
         source = image if isinstance(image, Image.Image) else Path(image)
         return self.header.preprocess(decode(source, self.header.preprocess.mode, name))
 
+    @contextmanager
+    def opened(
+        self,
+        data: str | Path | DataSet,
+        *,
+        split: str | None = None,
+        resolution: int | None = None,
+        **options: Unpack[ReadOptions],
+    ) -> Iterator[Opened]:
+        """Read images once, to measure the network on them as often as needed.
+
+        Args:
+            data: name or folder.
+            split: as in `evaluate`.
+            resolution: side of the images, if not that of the model.
+            options: how images are read.
+
+        Raises:
+            DataError: the data has classes that the model lacks, or too many images are unreadable.
+            UsageError: no such split, or it cannot be told any more.
+
+        """
+        dataset = data if isinstance(data, DataSet) else open_dataset(data)
+        held = held_out(dataset, self.drawn) if split is None else self._part(dataset, split)
+        header, reading = self.header, self.reading(**options)
+        preprocess = with_side(header.preprocess, resolution)
+        with open_held(dataset, held, header.class_names, preprocess, reading) as opened:
+            yield opened
+
+    def logits(self, opened: Opened, transform: Transform = unchanged) -> tuple[Tensor, Tensor]:
+        """Return `logits (N, K)` of opened images, not divided by the temperature, and `labels (N,)`."""
+        return predict_logits(self.network, opened.batches(transform))
+
+    def judge(self, opened: Opened, transform: Transform = unchanged) -> Evaluation:
+        """Measure the network on opened images; `transform` changes them before, see `EvalLoader`."""
+        logits, labels = self.logits(opened, transform)
+        about = self.header.class_names, opened.held.part, opened.names
+        result = raw = summarise(logits, labels, *about)
+        temperature = self.header.temperature
+        if temperature != 1.0:
+            scaled = summarise(tempered(logits, temperature), labels, *about)
+            result = replace(scaled, temperature=temperature, uncalibrated=raw)
+        return replace(result, broken=opened.broken, lost=opened.lost)
+
     def evaluate(
         self,
         data: str | Path | DataSet,
@@ -134,7 +169,7 @@ class Classifier:
         """Measure the network on a data set.
 
         Args:
-            data: name or folder.
+            data: name or folder. Its classes are told by their names; it may lack some of the model's.
             split: `train`, `val`, `test` or `all`; by default the images that training never saw: the data
                 set's test part, or the part that was drawn for testing when this model was trained. If the
                 images are not those of then, they are all measured, and `caution` says why.
@@ -143,20 +178,17 @@ class Classifier:
             say: told of each image that is skipped, and when they do not fit into memory.
 
         Raises:
-            DataError: classes differ from the model's, or too many images are unreadable.
+            DataError: the data has classes that the model lacks, or too many images are unreadable.
             UsageError: no such split, or it cannot be told any more.
 
         """
-        dataset = data if isinstance(data, DataSet) else open_dataset(data)
-        self._check_classes(dataset)
-        held = held_out(dataset, self.drawn) if split is None else self._part(dataset, split)
-        preprocess = self.header.preprocess
-        reading = Reading(self._data_config(max_broken), self.device, on_read, say)
-        pixels = open_pixels(held.samples, PixelFormat(preprocess, preprocess.resolution), reading)
-        with released(pixels), kept_memory(self.device):
-            logits, labels = predict_logits(self.network, EvalLoader(pixels, preprocess, BATCH_SIZE))
-        result = summarise(logits, labels, self.header.class_names, held.part, pixels.names)
-        return replace(result, broken=pixels.broken, lost=held.lost)
+        with self.opened(data, split=split, max_broken=max_broken, on_read=on_read, say=say) as opened:
+            return self.judge(opened)
+
+    def reading(self, **options: Unpack[ReadOptions]) -> Reading:
+        """Return how images are read for this model."""
+        config = self._data_config(options.get("max_broken"))
+        return Reading(config, self.device, options.get("on_read", ignore), options.get("say", silent))
 
     def _data_config(self, max_broken: float | None) -> DataConfig:
         """Return how images are read: as in training, but where they are stored is decided here and now."""
@@ -177,38 +209,6 @@ class Classifier:
         lost = drawn.lost(dataset, drawn.names) if split in {"train", *drawn.names} else None
         reason = "" if lost is None else f": {lost}"
         raise UsageError(f"{dataset.name} has no split {split!r}{reason}; known: {', '.join(sorted(found))}")
-
-    def _check_classes(self, dataset: DataSet) -> None:
-        ours, theirs = self.header.class_names, dataset.class_names
-        if set(ours) != set(theirs):
-            missing, extra = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
-            raise DataError(
-                f"{dataset.name} has {len(theirs)} classes and the model {len(ours)}; missing: "
-                f"{some(missing) or 'none'}; unknown to the model: {some(extra) or 'none'}; folders must be "
-                f"named as the model's classes"
-            )
-        if ours != theirs:
-            raise DataError(f"{dataset.name} has the classes of the model in another order: {some(theirs)}")
-
-
-def list_images(images: Sequence[ImageLike]) -> list[tuple[str, ImageLike]]:
-    """Name each image; folders are replaced by the images below them, in the order of their names."""
-    named: list[tuple[str, ImageLike]] = []
-    for index, image in enumerate(images):
-        if isinstance(image, Image.Image):
-            named.append((f"image {index}", image))
-        elif Path(image).is_dir():
-            named += [(str(path), path) for path in _below(Path(image))]
-        else:
-            named.append((str(image), Path(image)))
-    return named
-
-
-def _below(folder: Path) -> list[Path]:
-    paths = image_files(folder)
-    if not paths:
-        raise DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
-    return paths
 
 
 def load(path: str | Path, *, device: str = "auto") -> Classifier:

@@ -1,8 +1,8 @@
 """Numbers of a classifier: top-1, top-5, loss, calibration error, per class, confusion matrix."""
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from effnet.evaluation.calibration import calibration_error, reliability
-
-Z95 = 1.959963984540054  # 97.5 % quantile of the normal distribution: 95 % lie within ± Z95
+from effnet.evaluation.calibration import calibration_error, chance_errors, reliability
+from effnet.evaluation.significance import wilson_interval
 
 _MIXED = "if the network learned from some of them, expect a lower accuracy on new ones"
 CAUTIONS = {
@@ -32,6 +31,17 @@ class ClassResult:
     recall: float
     f1: float
     support: int
+
+    @property
+    def recall_interval(self) -> tuple[float, float]:
+        """95 % interval of the recall on images like these; from 0 to 1 without images."""
+        return (
+            wilson_interval(round(self.recall * self.support), self.support) if self.support else (0.0, 1.0)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**vars(self), "recall_interval": list(self.recall_interval)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +84,8 @@ class Evaluation:
     """Mean cross-entropy in nats."""
     ece: float
     """Expected calibration error, 0 to 1; see `calibration_error`."""
+    brier: float
+    """Mean squared distance of the probabilities from the truth, 0 to 2. Brier 1950."""
     classes: tuple[ClassResult, ...]
     confusion: NDArray[np.int64]
     """`(K, K)`: row is the true class, column the predicted one."""
@@ -83,30 +95,56 @@ class Evaluation:
     """One message per image that could not be read and was skipped."""
     lost: str | None = None
     """Why all images were evaluated, though some were held out in training; see `HeldOut`."""
+    temperature: float = 1.0
+    """What the logits were divided by."""
+    uncalibrated: "Evaluation | None" = None
+    """The same answers with their probabilities before calibration; None where it changes nothing."""
 
     @property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the accuracy on images like these; see `wilson_interval`."""
         return wilson_interval(self.num_images - self.num_errors, self.num_images)
 
+    @cached_property
+    def chance_ece(self) -> tuple[float, float]:
+        """Calibration error by chance alone: mean, and what 95 % do not exceed; see `chance_errors`."""
+        return chance_errors(self.answers.confidence)
+
+    @property
+    def unmeasured(self) -> tuple[str, ...]:
+        """Names of the classes without images."""
+        return tuple(result.name for result in self.classes if not result.support)
+
     @property
     def caution(self) -> str | None:
         """Why the numbers are too good, if the images were not kept for testing alone."""
         if self.lost is not None:
             return f"{self.lost}, so all images of the data set were evaluated; {_MIXED}"
-        return CAUTIONS.get(self.split)
+        caution = CAUTIONS.get(self.split)
+        is_fitted_here = self.split == "val" and self.temperature != 1.0
+        return (
+            caution.replace("the epoch", "the epoch and the temperature")
+            if caution and is_fitted_here
+            else caution
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        summary = self.summary()
-        classes = [vars(result) for result in self.classes]
-        matrix = self.confusion.tolist()
-        return summary | {"classes": classes, "confusion": matrix, "skipped": list(self.broken)}
+        before = self.uncalibrated
+        mean, high = self.chance_ece
+        return self.summary() | {
+            "ece_by_chance": {"mean": mean, "high": high},
+            "temperature": self.temperature,
+            "uncalibrated": before and {name: getattr(before, name) for name in ("loss", "ece", "brier")},
+            "classes": [result.to_dict() for result in self.classes],
+            "confusion": self.confusion.tolist(),
+            "skipped": list(self.broken),
+        }
 
     def summary(self) -> dict[str, Any]:
         """Return the numbers of the whole set, without those of each class."""
-        names = ("split", "num_images", "num_errors", "top1", "top5", "loss", "ece")
-        return {name: getattr(self, name) for name in names}
+        names = ("split", "num_images", "num_errors", "top1", "interval", "top5", "loss", "ece", "brier")
+        return {name: getattr(self, name) for name in names} | {"interval": list(self.interval)}
 
 
 @torch.inference_mode()
@@ -125,31 +163,30 @@ def predict_logits(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]])
 
 
 @torch.inference_mode()
-def predict_probs(network: nn.Module, images: Tensor, device: torch.device) -> Tensor:
+def predict_probs(
+    network: nn.Module, images: Tensor, device: torch.device, *, temperature: float = 1.0
+) -> Tensor:
     """Map `images (N, C, H, W)`, normalised, on the CPU, to `probs (N, K)` float32 on the CPU.
 
     The network is in evaluation mode, on the device. This is how single images are classified.
     """
-    probs: Tensor = network(images.to(device)).float().softmax(1).cpu()
-    return probs
+    logits = network(images.to(device)).float().cpu()
+    return tempered(logits, temperature).softmax(1).float()
+
+
+def tempered(logits: Tensor, temperature: float) -> Tensor:
+    """Return `logits (N, K)` whose softmax is the calibrated probabilities; 1 changes no bit.
+
+    Guo, Pleiss, Sun and Weinberger 2017, equation 9. In double precision no two logits become equal, so that
+    no answer changes.
+    """
+    return logits if temperature == 1.0 else logits.double() / temperature
 
 
 def top1_and_loss(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """Accuracy from 0 to 1 and mean cross-entropy of `logits (N, K)` against `labels (N,)`."""
     top1 = (logits.argmax(1) == labels).double().mean().item()
     return top1, F.cross_entropy(logits, labels).item()
-
-
-def wilson_interval(successes: int, total: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a probability that showed `successes` times in `total` > 0 trials.
-
-    E. B. Wilson, Probable Inference, the Law of Succession, and Statistical Inference, JASA 1927. Unlike
-    p ± 1.96 √(p(1-p)/n) it stays within 0 and 1, and is no point when there are no errors.
-    """
-    share, penalty = successes / total, Z95**2 / total
-    middle = (share + penalty / 2) / (1 + penalty)
-    half = Z95 * math.sqrt((share * (1 - share) + penalty / 4) / total) / (1 + penalty)
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def summarise(
@@ -160,13 +197,10 @@ def summarise(
     names: tuple[str, ...] | None = None,
 ) -> Evaluation:
     """Compute all metrics of `logits (N, K)` against `labels (N,)`; without `names` images are numbered."""
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-    truth, predicted = labels.numpy(), logits.argmax(1).numpy()
+    truth, predicted, probs = labels.numpy(), logits.argmax(1).numpy(), logits.softmax(1)
     numbered = tuple(map(str, range(len(truth))))
-    answers = Answers(numbered if names is None else names, truth, predicted, logits.softmax(1).numpy())
-    indices = np.arange(len(class_names))
-    scores = precision_recall_fscore_support(truth, predicted, labels=indices, zero_division=0.0)
+    answers = Answers(numbered if names is None else names, truth, predicted, probs.float().numpy())
+    confusion = confusion_matrix(truth, predicted, len(class_names))
     top1, loss = top1_and_loss(logits, labels)
     best = logits.topk(min(5, len(class_names)), dim=1).indices
     return Evaluation(
@@ -177,10 +211,33 @@ def summarise(
         top5=(best == labels[:, None]).any(1).double().mean().item(),
         loss=loss,
         ece=calibration_error(reliability(answers.confidence, answers.correct)),
-        classes=tuple(
-            ClassResult(name, float(p), float(r), float(f1), int(n))
-            for name, p, r, f1, n in zip(class_names, *scores, strict=True)
-        ),
-        confusion=confusion_matrix(truth, predicted, labels=indices),
+        brier=brier_score(probs, labels),
+        classes=class_results(class_names, confusion),
+        confusion=confusion,
         answers=answers,
     )
+
+
+def brier_score(probs: Tensor, labels: Tensor) -> float:
+    """Return the mean over images of Σ (p - y)² over classes, y being 1 for the true class and else 0."""
+    true = probs.gather(1, labels[:, None])[:, 0]
+    return (probs.square().sum(1) - 2 * true + 1).double().mean().item()
+
+
+def confusion_matrix(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], num_classes: int
+) -> NDArray[np.int64]:
+    """Count the images of each true class (row) that were taken for each class (column), `(K, K)`."""
+    flat = np.bincount(truth * num_classes + predicted, minlength=num_classes**2)
+    return flat.reshape(num_classes, num_classes)
+
+
+def class_results(class_names: tuple[str, ...], confusion: NDArray[np.int64]) -> tuple[ClassResult, ...]:
+    """Compute the numbers of each class; a ratio of nothing is 0. scikit-learn needs 1.6 s to be imported."""
+    hits, called, support = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
+    ratios = (
+        hits / np.maximum(called, 1), hits / np.maximum(support, 1),
+        2 * hits / np.maximum(called + support, 1),
+    )  # fmt: skip
+    rows = zip(class_names, *(ratio.tolist() for ratio in ratios), support.tolist(), strict=True)
+    return tuple(ClassResult(*row) for row in rows)

@@ -108,15 +108,3 @@ def over_images(
     half = 1.96 * float(by_image.std(ddof=1)) / sqrt(len(by_image)) if len(by_image) > 1 else float("inf")
     mean = float(by_image.mean())
     return mean - half, mean + half
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values of several comparisons, so that one false claim among all has at most their level.
-
-    Holm 1979: the smallest times their number, the next times one less, and none below the one before it.
-    """
-    corrected, highest = [1.0] * len(p_values), 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        highest = min(1.0, max(highest, (len(p_values) - rank) * p_values[index]))
-        corrected[index] = highest
-    return corrected

@@ -6,11 +6,12 @@ from functools import cached_property
 from statistics import mean, stdev
 from typing import Any
 
+from effnet.evaluation.significance import holm
 from effnet.sizing.outcomes import from_attrs
 from effnet.sizing.search.candidates import Candidate
 from effnet.sizing.search.ledger import Job, Ledger
 from effnet.sizing.search.plan import Plan
-from effnet.sizing.statistics import CONFIDENCE, Comparison, compare, holm
+from effnet.sizing.statistics import CONFIDENCE, Comparison, compare
 from effnet.sizing.trial import Outcome
 from effnet.spec.scale import Coefficients
 

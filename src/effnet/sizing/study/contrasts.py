@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from effnet.sizing.statistics import CONFIDENCE, Comparison, compare, holm
+from effnet.evaluation.significance import holm
+from effnet.sizing.statistics import CONFIDENCE, Comparison, compare
 from effnet.sizing.study.arms import BASE, Network
 from effnet.sizing.study.rows import Row
 from effnet.spec.solve import shape

@@ -1,0 +1,37 @@
+"""Images to classify, whatever they are given as: a path, a folder, a Pillow image."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from effnet.data.scan import image_files
+from effnet.errors import DataError
+from effnet.imaging.decode import EXTENSIONS
+
+ImageLike = str | Path | Image.Image
+
+
+def refuse(error: DataError) -> None:
+    """Take no image that cannot be read."""
+    raise error
+
+
+def list_images(images: Sequence[ImageLike]) -> list[tuple[str, ImageLike]]:
+    """Name each image; folders are replaced by the images below them, in the order of their names."""
+    named: list[tuple[str, ImageLike]] = []
+    for index, image in enumerate(images):
+        if isinstance(image, Image.Image):
+            named.append((f"image {index}", image))
+        elif Path(image).is_dir():
+            named += [(str(path), path) for path in _below(Path(image))]
+        else:
+            named.append((str(image), Path(image)))
+    return named
+
+
+def _below(folder: Path) -> list[Path]:
+    paths = image_files(folder)
+    if not paths:
+        raise DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
+    return paths
