@@ -20,6 +20,7 @@ COMMANDS = {
     "study": ("effnet.cli.study", "compare ways of scaling a network at equal cost, and foresee larger ones"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
+    "serve": ("effnet.cli.serve", "answer images over HTTP, with a page"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
 }
 
@@ -35,7 +36,12 @@ INSTALL = {
     "sqlalchemy": "search",
     "onnx": "export",
     "onnxscript": "export",
-    "onnxruntime": "export",
+    "onnxruntime": "serve",
+    "fastapi": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
 }
 
 
