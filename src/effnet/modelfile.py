@@ -24,7 +24,7 @@ from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 
 FORMAT_VERSION = 1
-_KEY = "effnet"
+METADATA_KEY = "effnet"  # of a model file's header, and of the ONNX file's that is made of it
 _MAX_HEADER_BYTES = 100_000_000  # of the safetensors format
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -66,7 +66,7 @@ def save(path: Path, header: ModelHeader, arrays: Arrays) -> None:
 
     """
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    metadata = {_KEY: json.dumps(_to_json(header)), "format": "pt"}
+    metadata = {METADATA_KEY: header_to_json(header), "format": "pt"}
 
     def write(temporary: Path) -> None:
         try:
@@ -151,17 +151,12 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
-    text = (metadata or {}).get(_KEY)
+    text = (metadata or {}).get(METADATA_KEY)
     if text is None:
         raise ModelFileError(
             f"{path}: weights without an effnet header; `effnet train` writes complete model files"
         )
-    try:
-        return _from_json(json.loads(text))
-    except ModelFileError as error:
-        raise ModelFileError(f"{path}: {error}") from None
-    except (EffnetError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelFileError(f"{path}: the header is damaged: {error}") from error
+    return header_from_json(text, path)
 
 
 _KINDS = {"class_names": list, "training": dict, "metrics": dict, "split": dict, "effnet_version": str}
@@ -205,8 +200,9 @@ def _check_temperature(value: object) -> None:
         raise ValueError(f"temperature is {value!r}, and no positive number")
 
 
-def _to_json(header: ModelHeader) -> dict[str, Any]:
-    return {
+def header_to_json(header: ModelHeader) -> str:
+    """Return a header as the text that stands in a file's metadata."""
+    values = {
         "format_version": FORMAT_VERSION,
         "effnet_version": header.effnet_version,
         "spec": netspec.to_dict(header.spec),
@@ -217,6 +213,17 @@ def _to_json(header: ModelHeader) -> dict[str, Any]:
         "split": {name: list(names) for name, names in header.split.items()},
         "temperature": header.temperature,
     }
+    return json.dumps(values)
+
+
+def header_from_json(text: str, origin: Path) -> ModelHeader:
+    """Build a header from the text in the metadata of a file; raises ModelFileError, which names `origin`."""
+    try:
+        return _from_json(json.loads(text))
+    except ModelFileError as error:
+        raise ModelFileError(f"{origin}: {error}") from None
+    except (EffnetError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelFileError(f"{origin}: the header is damaged: {error}") from error
 
 
 def _from_json(data: dict[str, Any]) -> ModelHeader:

@@ -11,7 +11,8 @@ from rich.markup import escape
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
 from effnet.errors import DataError, UsageError, some
-from effnet.evaluation.classifier import Prediction, load
+from effnet.evaluation.classifier import load
+from effnet.inference.prediction import Prediction
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -18,25 +18,13 @@ from effnet.data.pixels import Reading, ignore, silent
 from effnet.data.splits import Drawn, HeldOut, find_parts, held_out
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
-from effnet.evaluation.inputs import ImageLike, list_images, refuse
 from effnet.evaluation.metrics import Evaluation, predict_logits, predict_probs, summarise, tempered
 from effnet.evaluation.opened import BATCH_SIZE, Opened, ReadOptions, open_held, with_side
 from effnet.imaging.decode import decode
+from effnet.inference.inputs import ImageLike, as_list, list_images, refuse
+from effnet.inference.prediction import Prediction, check_top, top_classes
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a network says of one image: the most probable classes first, as (name, probability)."""
-
-    image: str
-    classes: tuple[tuple[str, float], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        classes = [{"name": name, "probability": probability} for name, probability in self.classes]
-        return {"image": self.image, "classes": classes}
 
 
 class Classifier:
@@ -73,10 +61,8 @@ class Classifier:
             UsageError: `top` is less than 1.
 
         """
-        if top < 1:
-            raise UsageError(f"top = {top}: must be at least 1")
-        single = isinstance(images, str | Path | Image.Image)
-        named = list_images([images] if single else images)  # type: ignore[list-item, arg-type]
+        check_top(top)
+        named = list_images(as_list(images))
         predictions: list[Prediction] = []
         with kept_memory(self.device):
             for start in range(0, len(named), BATCH_SIZE):
@@ -87,9 +73,10 @@ class Classifier:
     def _predict_batch(self, inputs: list[tuple[str, Tensor]], top: int) -> list[Prediction]:
         images = torch.stack([image for _, image in inputs])
         probs = predict_probs(self.network, images, self.device, temperature=self.header.temperature)
+        known = self.header.class_names
         return [
-            Prediction(name, self._top_classes(row, top))
-            for (name, _), row in zip(inputs, probs, strict=True)
+            Prediction(name, top_classes(row, known, top))
+            for (name, _), row in zip(inputs, probs.numpy(), strict=True)
         ]
 
     def _inputs(
@@ -103,11 +90,6 @@ class Classifier:
             except DataError as error:
                 on_broken(error)
         return inputs
-
-    def _top_classes(self, probs: Tensor, top: int) -> tuple[tuple[str, float], ...]:
-        best = probs.topk(min(top, len(probs)))
-        names = self.header.class_names
-        return tuple((names[i], p) for p, i in zip(best.values.tolist(), best.indices.tolist(), strict=True))
 
     def _input(self, name: str, image: ImageLike) -> Any:
         source = image if isinstance(image, Image.Image) else Path(image)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from effnet.data.scan import image_files
 from effnet.errors import DataError
 from effnet.imaging.decode import EXTENSIONS
+from effnet.inference.scan import images_below
 
 ImageLike = str | Path | Image.Image
 
@@ -15,6 +15,11 @@ ImageLike = str | Path | Image.Image
 def refuse(error: DataError) -> None:
     """Take no image that cannot be read."""
     raise error
+
+
+def as_list(images: ImageLike | Sequence[ImageLike]) -> Sequence[ImageLike]:
+    """Return images as several, of which one alone is the only one."""
+    return [images] if isinstance(images, str | Path | Image.Image) else images
 
 
 def list_images(images: Sequence[ImageLike]) -> list[tuple[str, ImageLike]]:
@@ -31,7 +36,12 @@ def list_images(images: Sequence[ImageLike]) -> list[tuple[str, ImageLike]]:
 
 
 def _below(folder: Path) -> list[Path]:
-    paths = image_files(folder)
+    paths = list(images_below(folder))
     if not paths:
-        raise DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
+        raise no_images(folder)
     return paths
+
+
+def no_images(folder: Path) -> DataError:
+    """Return the error of a folder without images, which says what counts as one."""
+    return DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")
