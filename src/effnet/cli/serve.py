@@ -26,7 +26,9 @@ class ServeForm:
     """The ONNX file that `effnet export` wrote; a file of `effnet train` is exported first."""
     token_file: Path | None = None
     """File with the token that requests must bear; else $EFFNET_TOKEN, if it is set."""
-    settings: Annotated[ServeSettings, tyro.conf.arg(name="")] = field(default_factory=ServeSettings)
+    settings: tyro.conf.UseAppendAction[tyro.conf.OmitArgPrefixes[ServeSettings]] = field(
+        default_factory=ServeSettings
+    )
 
 
 def run(args: Sequence[str]) -> None:

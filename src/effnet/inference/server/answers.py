@@ -68,7 +68,10 @@ class ModelAnswer(ModelName):
     preprocess: dict[str, Any]
     spec: dict[str, Any]
     temperature: float
-    metrics: dict[str, Any]
+    metrics: dict[str, Any] = Field(description="What was measured after the training.")
+    export: dict[str, Any] = Field(
+        description="How the file was made, and how well it agrees with its origin."
+    )
     effnet_version: str
     limits: LimitsAnswer
 

@@ -6,14 +6,14 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import PlainTextResponse
 
 from effnet.imaging import preprocess as preprocessing
 from effnet.inference.server.answers import ModelAnswer, PredictAnswer, ProblemAnswer, ReadyAnswer
 from effnet.inference.server.bodies import read_body, uploads
 from effnet.inference.server.live import Served
 from effnet.inference.server.maps import MapKind
-from effnet.inference.server.refusals import RefusedError, response
+from effnet.inference.server.refusals import PlainJson, RefusedError, response
 from effnet.inference.server.seeing import FORMATS, MAX_MAPS, Wanted
 from effnet.inference.server.service import Answer
 from effnet.inference.server.site import Site
@@ -87,7 +87,7 @@ async def predict(
     if len(problems) == len(answers):
         raise problems[0]
     predictions = [_entry(upload.name, answer) for upload, answer in zip(found, answers, strict=True)]
-    return JSONResponse({"model": name_of(model), "predictions": predictions})
+    return PlainJson({"model": name_of(model), "predictions": predictions})
 
 
 def _entry(name: str, answer: Answer | RefusedError) -> Answer:
@@ -120,25 +120,31 @@ def name_of(served: Served) -> dict[str, str]:
     return {"network": served.classifier.header.spec.name, "version": served.version}
 
 
-@ROUTER.get("/v1/model", summary="What the model file says of itself", responses={401: PROBLEMS[401]})
-async def model(request: Request) -> ModelAnswer:
+@ROUTER.get(
+    "/v1/model",
+    summary="What the model file says of itself",
+    response_model=ModelAnswer,
+    responses={401: PROBLEMS[401]},
+)
+async def model(request: Request) -> Response:
     """Class names, preprocessing, network, metrics, version; and how much the server takes."""
     site = site_of(request)
-    served = site.live.current
-    header, settings = served.classifier.header, site.settings
+    served, settings = site.live.current, site.settings
+    header, record = served.classifier.header, served.classifier.export
     limits = {
         "body_bytes": settings.body_bytes, "images": settings.max_images,
-        "pixels": settings.max_pixels, "formats": list(FORMATS),
+        "pixels": settings.max_pixels, "formats": FORMATS,
     }  # fmt: skip
-    return ModelAnswer.model_validate(
+    return PlainJson(
         {
             **name_of(served),
             "loaded": served.loaded,
-            "class_names": list(header.class_names),
+            "class_names": header.class_names,
             "preprocess": preprocessing.to_dict(header.preprocess),
             "spec": netspec.to_dict(header.spec),
             "temperature": header.temperature,
             "metrics": dict(header.metrics),
+            "export": dict(record),
             "effnet_version": header.effnet_version,
             "limits": limits,
         }
@@ -160,14 +166,12 @@ async def health() -> str:
 async def ready(request: Request) -> Response:
     """Answer 200, or 503 when the server was told to stop. A model file that was refused is named."""
     site = site_of(request)
-    answer = ReadyAnswer.model_validate(
-        {
-            "status": "draining" if site.is_draining else "ready",
-            "model": name_of(site.live.current),
-            "problem": site.live.problem,
-        }
-    )
-    return JSONResponse(answer.model_dump(), 503 if site.is_draining else 200)
+    answer = {
+        "status": "draining" if site.is_draining else "ready",
+        "model": name_of(site.live.current),
+        "problem": site.live.problem,
+    }
+    return PlainJson(answer, 503 if site.is_draining else 200)
 
 
 @ROUTER.get("/metrics", summary="Counters for Prometheus", response_class=PlainTextResponse)

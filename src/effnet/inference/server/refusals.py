@@ -1,5 +1,6 @@
 """Answers that are no predictions: a status, and a sentence for whoever asked (RFC 9457)."""
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,9 +22,17 @@ class RefusedError(Exception):
         return {"title": HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail}
 
 
+class PlainJson(JSONResponse):
+    """JSON in ASCII: names of classes come from folders, and need not be Unicode."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the body."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
 def response(refused: RefusedError) -> JSONResponse:
     """Return the HTTP answer."""
-    return JSONResponse(
+    return PlainJson(
         refused.to_dict(), refused.status, refused.headers, media_type="application/problem+json"
     )
 

@@ -10,12 +10,12 @@ from types import FrameType
 import uvicorn
 
 from effnet.errors import UsageError
+from effnet.inference.runtime import num_cores
 from effnet.inference.server.app import create_app
 from effnet.inference.server.exported import ready_file
 from effnet.inference.server.live import LiveModel
 from effnet.inference.server.logs import log, write_logs
 from effnet.inference.server.patience import PatientConfig, PatientProtocol
-from effnet.inference.server.service import num_cores
 from effnet.inference.server.settings import ServeSettings
 from effnet.inference.server.site import Site
 

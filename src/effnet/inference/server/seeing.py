@@ -11,14 +11,14 @@ from PIL import features
 from effnet.errors import DataError, NotAnImageError, TooManyPixelsError
 from effnet.imaging.decode import Bounds, decode
 from effnet.imaging.preprocess import Preprocess
-from effnet.inference.prediction import softmax
+from effnet.inference.prediction import Prediction, softmax, top_classes
 from effnet.inference.server.bodies import Upload
 from effnet.inference.server.live import Served
 from effnet.inference.server.maps import MapKind, drawn
 from effnet.inference.server.refusals import RefusedError
 
 # What strangers may send. Pillow reads more, among it EPS, for which it starts another program.
-_ALWAYS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+_ALWAYS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 FORMATS = (*_ALWAYS, "AVIF") if features.check("avif") else _ALWAYS
 
 MAX_MAPS = 20  # classes of one image whose maps are drawn
@@ -67,38 +67,31 @@ def see(upload: Upload, model: Served, max_pixels: int, wanted: Wanted) -> Seen:
 class Said:
     """What a network says of an image."""
 
-    best: list[int]
-    """The most probable classes, as many as were asked for."""
-    probs: NDArray[Any]
-    """Of these classes."""
-    maps: NDArray[np.float32] | None
-    """`(k, h, w)`, if they were asked for."""
+    probs: NDArray[np.float32]
+    """`(K,)`."""
+    features: NDArray[np.float32] | None
+    """`(F, h, w)`, if maps were asked for."""
 
 
 def look(images: Sequence[Seen]) -> list[Said]:
     """Compute images of one model together."""
     classifier = images[0].model.classifier
-    logits = classifier.logits(np.stack([seen.pixels for seen in images]))
-    probs = softmax(logits, classifier.header.temperature)
-    return [_said(seen, row) for seen, row in zip(images, probs, strict=True)]
-
-
-def _said(seen: Seen, probs: NDArray[Any]) -> Said:
-    best = np.argsort(-probs, kind="stable")[: seen.wanted.top].tolist()
-    wants_maps = seen.wanted.maps != "none"
-    maps = seen.model.classifier.maps(seen.pixels[None], best)[0] if wants_maps else None
-    return Said(best, probs[best], maps)
+    pixels = np.stack([seen.pixels for seen in images])
+    temperature = classifier.header.temperature
+    if all(seen.wanted.maps == "none" for seen in images):
+        return [Said(probs, None) for probs in softmax(classifier.logits(pixels), temperature)]
+    logits, features = classifier.logits_and_features(pixels)
+    return [Said(*pair) for pair in zip(softmax(logits, temperature), features, strict=True)]
 
 
 def answer(seen: Seen, said: Said) -> dict[str, Any]:
     """Return the answer to an image as plain JSON values."""
-    names = seen.model.classifier.header.class_names
-    classes: list[dict[str, Any]] = [
-        {"name": names[index], "probability": float(probability)}
-        for index, probability in zip(said.best, said.probs, strict=True)
-    ]
-    if said.maps is None:
-        return {"image": seen.name, "classes": classes}
-    drawings = drawn(said.maps, seen.wanted.maps, seen.pixels.shape[1])
-    with_maps = [entry | {"map": drawing} for entry, drawing in zip(classes, drawings, strict=True)]
-    return {"image": seen.name, "classes": with_maps, "region": seen.region}
+    classifier, wanted = seen.model.classifier, seen.wanted
+    prediction = Prediction(seen.name, top_classes(said.probs, classifier.header.class_names, wanted.top))
+    given = prediction.to_dict()
+    if wanted.maps == "none" or said.features is None:
+        return given
+    best = np.argsort(-said.probs, kind="stable")[: wanted.top].tolist()
+    drawings = drawn(classifier.maps_of(said.features[None], best)[0], wanted.maps, seen.pixels.shape[1])
+    classes = [entry | {"map": drawing} for entry, drawing in zip(given["classes"], drawings, strict=True)]
+    return given | {"classes": classes, "region": seen.region}

@@ -1,13 +1,13 @@
 """From uploads to answers: a bounded number in hand, decoded in threads, computed in batches."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, TypeVar, TypeVarTuple
 
+from effnet.inference.runtime import num_cores
 from effnet.inference.server.batcher import Batcher, Work
 from effnet.inference.server.bodies import Upload
 from effnet.inference.server.live import LiveModel, Served
@@ -90,7 +90,9 @@ class Service:
             started = perf_counter()
             said = await self._batcher.submit(seen)
             self._metrics.stages.labels("compute").observe(perf_counter() - started)
-            return answer(seen, said) if said.maps is None else await self._in_thread(answer, seen, said)
+            if wanted.maps == "none":
+                return answer(seen, said)
+            return await self._in_thread(answer, seen, said)
         except RefusedError as error:
             return error
         except MemoryError:
@@ -117,8 +119,3 @@ class Service:
         self._metrics.batches.observe(num_images)
         each = seconds / num_images
         self._seconds_per_image = SMOOTHING * self._seconds_per_image + (1 - SMOOTHING) * each
-
-
-def num_cores() -> int:
-    """Return the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -32,7 +32,5 @@ class Site:
     def describe(self) -> None:
         """Tell the metrics which model answers."""
         served = self.live.current
-        header = served.classifier.header
-        self.metrics.model.info(
-            {"network": header.spec.name, "version": served.version, "loaded": served.loaded}
-        )
+        network = served.classifier.header.spec.name.encode(errors="replace").decode()
+        self.metrics.model.info({"network": network, "version": served.version, "loaded": served.loaded})
