@@ -79,7 +79,9 @@ async def predict(
     site.service.check_room()
     with site.held.share() as share:
         body = await read_body(request, site.settings, share)
-        found = uploads(body, request.headers.get("content-type", ""), site.settings.max_images)
+        found = uploads(
+            body, request.headers.get("content-type", ""), min(site.settings.max_images, site.settings.queue)
+        )
         request.state.fields.update(bytes=len(body), images=len(found))
         del body
         model, answers = await while_connected(request, site.service.answers(found, Wanted(top, maps)))

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Mapping
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 from uuid import uuid4
@@ -133,7 +134,7 @@ class Exchange:
             await self._send(message)
         elif message.get("more_body", False):
             await self._send(message)
-        elif self._has_all:
+        elif self._has_all or self.status == HTTPStatus.REQUEST_TIMEOUT:
             self.is_over = True
             await self._send(message)
         else:

@@ -150,5 +150,7 @@ def digest_of(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return file_digest(file, "sha256").hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}") from None
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None

@@ -11,8 +11,9 @@ from PIL import Image
 MapKind = Literal["none", "grid", "png"]
 
 MAX_SIDE = 256  # of a PNG: smooth enough to be stretched over any picture
-FAINT, STRONG = np.array([232, 72, 16]), np.array([255, 226, 92])
-OPACITY = 200  # of 255, where the map is strongest
+# From faint to strong: different hues, ever lighter, so that the map is seen on pictures of any colour.
+COLOURS = np.array([[70, 16, 150], [222, 44, 122], [255, 226, 92]])
+OPACITY = 205  # of 255, where the map is strongest
 
 
 def as_grid(values: NDArray[np.float32]) -> list[list[float]]:
@@ -31,9 +32,10 @@ def as_png(values: NDArray[np.float32], strongest: float, side: int) -> str:
     """
     square = min(side, MAX_SIDE)
     smooth = Image.fromarray(values).resize((square, square), Image.Resampling.BICUBIC)
-    shares = np.clip(np.asarray(smooth) / max(strongest, 1e-12), 0.0, 1.0)[:, :, None]
-    colours = FAINT + shares * (STRONG - FAINT)
-    rgba = np.concatenate([colours, shares * OPACITY], axis=2).round().astype(np.uint8)
+    shares = np.clip(np.asarray(smooth) / max(strongest, 1e-12), 0.0, 1.0)
+    stops = np.linspace(0.0, 1.0, len(COLOURS))
+    channels = [np.interp(shares, stops, COLOURS[:, channel]) for channel in range(3)]
+    rgba = np.stack([*channels, shares * OPACITY], axis=2).round().astype(np.uint8)
     file = BytesIO()
     Image.fromarray(rgba).save(file, "PNG")
     return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"

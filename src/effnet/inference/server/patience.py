@@ -42,17 +42,35 @@ class PatientProtocol(H11Protocol):
             self._await_head()
 
     def on_response_complete(self) -> None:
-        """See to it that the answer is taken."""
+        """See to it that the end of the answer is taken."""
         super().on_response_complete()
         if self.transport.get_write_buffer_size() > 0:
-            self._answer = self.loop.call_later(self._patience, self._break_off)
+            self._await_reader()
+
+    def pause_writing(self) -> None:
+        """See to it that a long answer is taken."""
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        """Go on: it was taken."""
+        super().resume_writing()
+        self._forget_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._forget_head()
+        self._forget_reader()
+        super().connection_lost(exc)
+
+    def _await_reader(self) -> None:
+        if self._answer is None:
+            self._answer = self.loop.call_later(self._patience, self._break_off)
+
+    def _forget_reader(self) -> None:
         if self._answer is not None:
             self._answer.cancel()
-        super().connection_lost(exc)
+            self._answer = None
 
     def _await_head(self) -> None:
         if self._head is None and not self.transport.is_closing():
@@ -70,5 +88,6 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
     def _break_off(self) -> None:
+        self._answer = None
         if self.transport.get_write_buffer_size() > 0:
             self.transport.abort()

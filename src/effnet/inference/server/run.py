@@ -1,5 +1,6 @@
 """Run a server: listen, answer until told to stop, finish what was taken."""
 
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -123,7 +124,8 @@ def listen(host: str, port: int) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or error
+        known = isinstance(error, OSError) and (error.errno or 0) > 0
+        reason = os.strerror(error.errno) if known else getattr(error, "strerror", None) or error
         raise UsageError(
             f"cannot listen on {host}, port {port}: {reason}; choose others: --host, --port"
         ) from None

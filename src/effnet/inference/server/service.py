@@ -69,14 +69,20 @@ class Service:
 
         """
         model = self.live.current
-        with self._in_hand(len(uploads)):
+        with self.in_hand(len(uploads)):
             answers = await asyncio.gather(*(self._one(upload, model, wanted) for upload in uploads))
         for given in answers:
             self._metrics.images.labels(given.status if isinstance(given, RefusedError) else 200).inc()
         return model, answers
 
     @contextmanager
-    def _in_hand(self, num_images: int) -> Iterator[None]:
+    def in_hand(self, num_images: int) -> Iterator[None]:
+        """Take images in hand, until they are answered.
+
+        Raises:
+            RefusedError: 503, too many.
+
+        """
         self.check_room(num_images)
         self.num_in_hand += num_images
         try:

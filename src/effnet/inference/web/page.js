@@ -13,13 +13,16 @@ let waiting = null; // the picture that waits for a token
 
 // ---- words
 
-function say(text) {
+function say(text, { spoken = false } = {}) {
+  element("status").classList.toggle("spoken", spoken); // what the page shows already is only for screen readers
   element("status").textContent = text;
 }
 
 function complain(text) {
-  element("problem").textContent = text;
-  element("problem").hidden = text === "";
+  const problem = element("problem");
+  problem.textContent = text;
+  problem.hidden = text === "";
+  if (text !== "") problem.scrollIntoView({ block: "nearest" });
 }
 
 function percent(share) {
@@ -81,7 +84,7 @@ async function classify(file) {
   const mine = (latest = new AbortController());
   complain("");
   if (limits !== null && file.size > limits.body_bytes) {
-    complain(`This file has ${mega(file.size)}; the server takes ${mega(limits.body_bytes)}. Choose a smaller image.`);
+    fail(`This file has ${mega(file.size)}; the server takes ${mega(limits.body_bytes)}. Choose a smaller image.`);
     return;
   }
   say("The network is looking …");
@@ -94,23 +97,35 @@ async function classify(file) {
     if (mine.signal.aborted) return;
     say("");
     if (response.status === 401) {
+      clear();
       waiting = file;
       askForToken(sessionStorage.getItem(KEY) !== null);
     } else if (response.ok) {
       await show(file, (await response.json()).predictions[0]);
     } else {
-      complain(await words(response));
+      fail(await words(response));
     }
   } catch (error) {
     if (error.name === "AbortError") return;
-    say("");
-    complain("The server does not answer. Is it still running?");
+    fail("The server does not answer. Is it still running?");
   } finally {
     if (latest === mine) element("stage").removeAttribute("aria-busy");
   }
 }
 
 // ---- the answer
+
+function fail(text) {
+  clear();
+  complain(text);
+}
+
+function clear() {
+  columns.classList.remove("answered");
+  element("answer").hidden = element("frame").hidden = true;
+  element("choose").textContent = "Choose an image";
+  say("");
+}
 
 async function show(file, prediction) {
   await showPicture(file);
@@ -124,7 +139,7 @@ async function show(file, prediction) {
   element("classes").replaceChildren(...prediction.classes.map((entry, index) => row(entry, index, prediction.region)));
   lay(best, prediction.region);
   const rest = others.slice(0, 2).map((entry) => `${entry.name} ${percent(entry.probability)}`);
-  say(`${best.name}, ${percent(best.probability)}${rest.length ? `; then ${rest.join(", ")}` : ""}.`);
+  say(`${best.name}, ${percent(best.probability)}${rest.length ? `; then ${rest.join(", ")}` : ""}.`, { spoken: true });
 }
 
 function showPicture(file) {
@@ -134,6 +149,7 @@ function showPicture(file) {
   return new Promise((done) => {
     picture.onload = () => {
       picture.classList.toggle("tiny", Math.max(picture.naturalWidth, picture.naturalHeight) <= TINY);
+      element("frame").style.setProperty("--ratio", picture.naturalWidth / picture.naturalHeight);
       picture.hidden = false;
       element("unseen").hidden = true;
       done();
@@ -229,6 +245,9 @@ function shoot() {
 element("file").addEventListener("change", (event) => {
   take(event.target.files);
   event.target.value = ""; // the same file can be chosen again
+});
+element("file").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") event.target.click(); // as any other button does
 });
 document.addEventListener("paste", (event) => take(event.clipboardData.files));
 document.addEventListener("dragover", (event) => {
