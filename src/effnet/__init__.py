@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
+    from effnet.inference.server.run import serve as serve
     from effnet.network.model import create_model as create_model
     from effnet.sizing.budget.run import budget as budget
     from effnet.sizing.budget.sized_training import train as train
@@ -35,6 +36,7 @@ _PUBLIC = {
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
     "load": "effnet.evaluation.classifier",
+    "serve": "effnet.inference.server.run",
     "search": "effnet.sizing.search.run",
     "write_report": "effnet.evaluation.html",
     "study": "effnet.sizing.study.run",
@@ -53,6 +55,7 @@ __all__ = [
     "resume",
     "scale",
     "search",
+    "serve",
     "study",
     "train",
     "write_report",

@@ -27,7 +27,7 @@ def make_site(folder: Path, *, token: str | None = None, **settings: Any) -> Sit
     path = folder / "model.onnx"
     if not path.exists():
         write_onnx_model(path)
-    return Site(LiveModel(path, threads=1), ServeSettings(threads=1, **settings), token)
+    return Site(LiveModel(path, threads=1, max_batch=4), ServeSettings(threads=1, **settings), token)
 
 
 @contextmanager
@@ -38,10 +38,12 @@ def client(site: Site) -> Iterator[TestClient]:
 
 
 @contextmanager
-def running(site: Site) -> Iterator[int]:
-    """Run a site in a thread; give its port."""
+def running(site: Site, *, send_buffer: int | None = None) -> Iterator[int]:
+    """Run a site in a thread, with so many bytes that the system sends ahead; give its port."""
     ready = Event()
     with listen("127.0.0.1", 0) as listening:
+        if send_buffer is not None:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         port: int = listening.getsockname()[1]
         server = Server(configuration(site), site, ready.set)
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -34,8 +34,14 @@ def play(scenario: Scenario, *, coming: int = 0, max_batch: int = 4, max_wait: f
     doubler = Doubler()
 
     async def run() -> None:
-        work = Work[int, int](doubler, lambda number: number % 2, lambda: coming, lambda count, seconds: None)
-        batcher = Batcher(work, max_batch=max_batch, max_wait=max_wait)
+        work = Work[int, int](
+            compute=doubler,
+            kind=lambda number: number % 2,
+            most=lambda number: max_batch,
+            coming=lambda: coming,
+            done=lambda count, seconds: None,
+        )
+        batcher = Batcher(work, max_wait=max_wait)
         running = asyncio.create_task(batcher.run())
         try:
             await asyncio.wait_for(scenario(batcher, doubler), 20)

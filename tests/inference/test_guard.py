@@ -59,10 +59,10 @@ def test_page_and_health_are_open_to_everybody(tmp_path: Path, path: str) -> Non
 def test_without_the_right_token_nothing_else_is(tmp_path: Path, given: str) -> None:
     with client(make_site(tmp_path, token=TOKEN)) as api:
         for path in ("/v1/model", "/metrics", "/nothing"):
-            answer = api.get(path, headers={"authorization": given.encode()})
+            answer = api.get(path, headers={b"authorization": given.encode()})
             assert answer.status_code == 401
             assert answer.headers["www-authenticate"] == 'Bearer realm="effnet"'
-        answer = api.post("/v1/predict", content=photo(), headers={"authorization": given.encode()})
+        answer = api.post("/v1/predict", content=photo(), headers={b"authorization": given.encode()})
         assert answer.json()["detail"] == "this server asks for a token"
 
 

@@ -27,7 +27,7 @@ def other_model(path: Path) -> Path:
 
 @pytest.fixture
 def live(tmp_path: Path) -> LiveModel:
-    return LiveModel(write_onnx_model(tmp_path / "model.onnx"), threads=1)
+    return LiveModel(write_onnx_model(tmp_path / "model.onnx"), threads=1, max_batch=4)
 
 
 def names(live: LiveModel) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from served import make_site, photo, post, running, talk
@@ -10,7 +11,7 @@ from served import make_site, photo, post, running, talk
 from effnet.inference.server.site import Site
 from mutations import cases, images, send
 
-SETTINGS = {"max_megapixels": 1.0, "max_body_mb": 1.0, "timeout": 5.0}
+SETTINGS: dict[str, Any] = {"max_megapixels": 1.0, "max_body_mb": 1.0, "timeout": 5.0}
 
 
 @pytest.fixture(scope="module")

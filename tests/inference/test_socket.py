@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from served import make_site, photo, post, running, talk
@@ -40,10 +40,20 @@ def test_an_image_is_answered(port: int) -> None:
     assert b'"probability":' in answer
 
 
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
 def test_a_connection_serves_one_request_after_the_other(port: int) -> None:
-    request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    answer = talk(port, request, request, request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-    assert answer.count(b"HTTP/1.1 200 OK") == 3
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        for _ in range(3):
+            connection.sendall(HEALTH)
+            assert connection.recv(65_536).endswith(b"\r\n\r\nok\n")
+
+
+def test_a_request_before_the_answer_to_the_last_ends_the_connection_with_it(port: int) -> None:
+    answer = talk(port, post(photo()).replace(b"Connection: close", b"X: y") + HEALTH)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b'"probability":' in answer
 
 
 def test_a_body_that_says_it_is_too_large_is_refused_before_it_comes(port: int) -> None:
@@ -95,23 +105,33 @@ def test_a_client_that_never_ends_its_body_is_told_so(port: int, site: Site) -> 
     assert site.held.bytes == 0
 
 
-def test_a_client_that_never_reads_is_cut_off(port: int) -> None:
+def test_a_client_that_never_reads_is_cut_off(tmp_path: Path) -> None:
     request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with socket.socket() as connection:
+    with running(make_site(tmp_path, timeout=0.3), send_buffer=4096) as port, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.settimeout(20)
         connection.connect(("127.0.0.1", port))
+        connection.sendall(request)
         with pytest.raises(OSError, match=r"reset|pipe|aborted"):
-            send_forever(connection, 100 * request)
+            send_forever(connection, b"G", pause=0.05)
 
 
-def send_forever(connection: socket.socket, data: bytes) -> None:
+def test_a_client_that_asks_and_asks_and_never_reads_is_cut_off(port: int) -> None:
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+        pytest.raises(OSError, match=r"reset|pipe|aborted"),
+    ):
+        send_forever(connection, 100 * HEALTH)
+
+
+def send_forever(connection: socket.socket, data: bytes, pause: float = 0.0) -> None:
     while True:
         connection.sendall(data)
+        sleep(pause)
 
 
 def test_an_endless_head_is_refused(port: int) -> None:
-    head = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000
+    head = b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 33_000
     assert status(talk(port, head)) == 400
 
 

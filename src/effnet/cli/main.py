@@ -38,6 +38,7 @@ INSTALL = {
     "onnxscript": "export",
     "onnxruntime": "serve",
     "fastapi": "serve",
+    "httptools": "serve",
     "starlette": "serve",
     "uvicorn": "serve",
     "prometheus_client": "serve",

@@ -121,7 +121,9 @@ def _from_wide(image: Image.Image) -> Image.Image:
 
     Integer files hold 16 bits of range; float files hold 0 to 1, or 0 to 255 when they exceed 1.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=1.0, neginf=0.0)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is one that numpy warns of
+        wide = np.asarray(image, dtype=np.float64)
+    values = np.nan_to_num(wide, nan=0.0, posinf=1.0, neginf=0.0)
     if image.mode == "F":
         values = values * (255.0 if values.max(initial=0.0) <= 1.0 else 1.0)
     else:

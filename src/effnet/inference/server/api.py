@@ -1,10 +1,10 @@
 """The routes of the API."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Annotated, Any, TypeVar
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 
@@ -12,7 +12,7 @@ from effnet.imaging import preprocess as preprocessing
 from effnet.inference.server.answers import ModelAnswer, PredictAnswer, ProblemAnswer, ReadyAnswer
 from effnet.inference.server.bodies import read_body, uploads
 from effnet.inference.server.live import Served
-from effnet.inference.server.maps import MapKind
+from effnet.inference.server.maps import MAP_KINDS
 from effnet.inference.server.refusals import PlainJson, RefusedError, response
 from effnet.inference.server.seeing import FORMATS, MAX_MAPS, Wanted
 from effnet.inference.server.service import Answer
@@ -20,6 +20,7 @@ from effnet.inference.server.site import Site
 from effnet.spec import netspec
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 0.2  # before it is asked whether the client is still there
 
 ROUTER = APIRouter()
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -38,7 +39,21 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     },
 }
 _BINARY = {"type": "string", "format": "binary"}
-_BODY = {
+_REQUEST: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "top",
+            "in": "query",
+            "description": "Classes to name, the most probable first.",
+            "schema": {"type": "integer", "minimum": 1, "default": 5},
+        },
+        {
+            "name": "maps",
+            "in": "query",
+            "description": "Also say where in the picture each class is seen.",
+            "schema": {"type": "string", "enum": list(MAP_KINDS), "default": "none"},
+        },
+    ],
     "requestBody": {
         "required": True,
         "description": "One image as it is, or a form with one or several files.",
@@ -49,7 +64,7 @@ _BODY = {
                 "schema": {"type": "object", "properties": {"image": {"type": "array", "items": _BINARY}}}
             },
         },
-    }
+    },
 }
 
 
@@ -65,31 +80,43 @@ def site_of(request: Request) -> Site:
     response_model=PredictAnswer,
     response_model_exclude_none=True,
     responses=PROBLEMS,
-    openapi_extra=_BODY,
+    openapi_extra=_REQUEST,
 )
-async def predict(
-    request: Request,
-    top: Annotated[int, Query(ge=1, description="Classes to name, the most probable first.")] = 5,
-    maps: Annotated[MapKind, Query(description="Also say where in the picture each class is seen.")] = "none",
-) -> Response:
+async def predict(request: Request) -> Response:
     """Several images are answered side by side; if none can be read, the answer is the first problem."""
     site = site_of(request)
-    if maps != "none" and top > MAX_MAPS:
-        raise RefusedError(400, f"top = {top}: with maps at most {MAX_MAPS} classes are named")
+    wanted = wanted_of(request.query_params)
     site.service.check_room()
     with site.held.share() as share:
         body = await read_body(request, site.settings, share)
-        found = uploads(
-            body, request.headers.get("content-type", ""), min(site.settings.max_images, site.settings.queue)
-        )
+        most = min(site.settings.max_images, site.settings.queue)
+        found = uploads(body, request.headers.get("content-type", ""), most)
         request.state.fields.update(bytes=len(body), images=len(found))
         del body
-        model, answers = await while_connected(request, site.service.answers(found, Wanted(top, maps)))
+        model, answers = await while_connected(request, site.service.answers(found, wanted))
     problems = [answer for answer in answers if isinstance(answer, RefusedError)]
     if len(problems) == len(answers):
         raise problems[0]
     predictions = [_entry(upload.name, answer) for upload, answer in zip(found, answers, strict=True)]
     return PlainJson({"model": name_of(model), "predictions": predictions})
+
+
+def wanted_of(query: Mapping[str, str]) -> Wanted:
+    """Read the parameters; by hand, since FastAPI's way takes longer than all the rest of this route.
+
+    Raises:
+        RefusedError: 400, a parameter is wrong.
+
+    """
+    top, maps = query.get("top", "5"), query.get("maps", "none")
+    if not (top.isascii() and top.isdecimal() and len(top) < 10 and int(top) > 0):
+        raise RefusedError(400, f"top = {top[:50]!r}: must be a whole number, at least 1")
+    kind = MAP_KINDS.get(maps)
+    if kind is None:
+        raise RefusedError(400, f"maps = {maps[:50]!r}: must be one of {', '.join(MAP_KINDS)}")
+    if kind != "none" and int(top) > MAX_MAPS:
+        raise RefusedError(400, f"top = {top}: with maps at most {MAX_MAPS} classes are named")
+    return Wanted(int(top), kind)
 
 
 def _entry(name: str, answer: Answer | RefusedError) -> Answer:
@@ -104,17 +131,18 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
 
     """
     task = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(
-        request.receive()
-    )  # after the body, this comes only when the client leaves
+    waited_for: set[asyncio.Future[Any]] = {task}
     try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waited_for, timeout=PATIENCE_SECONDS)
+        if not task.done():  # after the body, a message comes only when the client leaves
+            waited_for.add(asyncio.ensure_future(request.receive()))
+            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             raise ClientDisconnect
         return task.result()
     finally:
-        task.cancel()
-        leaving.cancel()
+        for waiting in waited_for:
+            waiting.cancel()
 
 
 def name_of(served: Served) -> dict[str, str]:

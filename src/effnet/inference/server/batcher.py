@@ -20,6 +20,8 @@ class Work(Generic[J, R]):
     """Computes jobs of one kind together; runs in a thread."""
     kind: Callable[[J], Hashable]
     """Only jobs of the same kind are computed together."""
+    most: Callable[[J], int]
+    """How many jobs like this one are computed together at most."""
     coming: Callable[[], int]
     """How many jobs are on their way, so that it is worth to wait for them."""
     done: Callable[[int, float], None]
@@ -33,16 +35,15 @@ class _Entry(Generic[J, R]):
 
 
 class Batcher(Generic[J, R]):
-    """Takes jobs one by one and answers each, computing up to `max_batch` of them together.
+    """Takes jobs one by one and answers each, computing several of them together.
 
     While a batch is computed the next jobs gather. A batch that is not full waits for jobs that are coming,
     for `max_wait` seconds at most; a job that is alone goes at once. A batch that fails is tried again job by
     job, so that only the job that fails is told so.
     """
 
-    def __init__(self, work: Work[J, R], *, max_batch: int, max_wait: float) -> None:
+    def __init__(self, work: Work[J, R], *, max_wait: float) -> None:
         self._work = work
-        self._max_batch = max_batch
         self._max_wait = max_wait
         self._queue: deque[_Entry[J, R]] = deque()
         self._changed = asyncio.Event()
@@ -69,9 +70,10 @@ class Batcher(Generic[J, R]):
         while not self._queue:
             self._changed.clear()
             await self._changed.wait()
-        await self._gather()
+        most = self._work.most(self._queue[0].job)
+        await self._gather(most)
         batch: list[_Entry[J, R]] = []
-        while self._queue and len(batch) < self._max_batch:
+        while self._queue and len(batch) < most:
             if batch and self._work.kind(self._queue[0].job) != self._work.kind(batch[0].job):
                 break
             entry = self._queue.popleft()
@@ -79,10 +81,10 @@ class Batcher(Generic[J, R]):
                 batch.append(entry)
         return batch
 
-    async def _gather(self) -> None:
+    async def _gather(self, most: int) -> None:
         """Wait for a full batch as long as it may still come about."""
         deadline = asyncio.get_running_loop().time() + self._max_wait
-        while len(self._queue) < self._max_batch and self._work.coming() > 0:
+        while len(self._queue) < most and self._work.coming() > 0:
             self._changed.clear()
             try:
                 async with asyncio.timeout_at(deadline):

@@ -5,11 +5,12 @@ import hmac
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
+from itertools import count
+from secrets import token_hex
 from time import perf_counter
 from typing import Any
-from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,17 +24,22 @@ OPEN = frozenset({*ASSETS, "/healthz", "/readyz", "/openapi.json"})
 KNOWN = OPEN | {"/v1/predict", "/v1/model", "/metrics"}
 HERE = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 
-HEADERS = {
-    "content-security-policy": POLICY,
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(self), geolocation=(), microphone=()",
-}
+HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(self), geolocation=(), microphone=()"),
+]
+NOT_KEPT = (b"cache-control", b"no-store")
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 64_000_000
+
+
+# A random part for the process and a number are an id without a system call.
+_PROCESS, _NUMBERS = token_hex(4), count(1)
 
 
 class Guard:
@@ -102,7 +108,7 @@ class Exchange:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        self.id = uuid4().hex[:12]
+        self.id = f"{_PROCESS}-{next(_NUMBERS)}"
         self.status: int | None = None
         self.is_over = False
         self._receive = receive
@@ -124,14 +130,12 @@ class Exchange:
         """
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers[name] = value
-            headers["x-request-id"] = self.id
-            headers.setdefault("cache-control", "no-store")
+            headers = [*message["headers"], *HEADERS, (b"x-request-id", self.id.encode())]
+            if not any(name == b"cache-control" for name, _ in message["headers"]):
+                headers.append(NOT_KEPT)
             if not self._has_all:
-                headers["connection"] = "close"
-            await self._send(message)
+                headers.append((b"connection", b"close"))
+            await self._send({**message, "headers": headers})
         elif message.get("more_body", False):
             await self._send(message)
         elif self._has_all or self.status == HTTPStatus.REQUEST_TIMEOUT:

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
 
-import numpy as np
-
 from effnet.errors import EffnetError, ModelFileError
 from effnet.inference.runtime import OnnxClassifier, load
 from effnet.inference.server.logs import bug, log
+from effnet.inference.server.pace import best_batch, prove
 
 State = tuple[int, int, int]
 """What tells that a file is another one: time of change, inode, size."""
@@ -28,6 +27,8 @@ class Served:
     """SHA-256 of the file that was given, in hexadecimal."""
     loaded: str
     """When, in UTC."""
+    batch: int
+    """How many images it computes together at most."""
 
 
 class LiveModel:
@@ -38,6 +39,7 @@ class LiveModel:
         path: Path,
         *,
         threads: int | None = None,
+        max_batch: int | None = None,
         ready_file: Callable[[Path], Path] = lambda path: path,
     ) -> None:
         """Load a model file.
@@ -45,6 +47,7 @@ class LiveModel:
         Args:
             path: the file to serve and to watch.
             threads: that compute.
+            max_batch: most images to compute together; measured when not given.
             ready_file: makes of it the ONNX file to load; may take long.
 
         Raises:
@@ -55,9 +58,10 @@ class LiveModel:
         self.problem: str | None = None
         """Why the file as it is now is not the model in use; None when it is."""
         self._threads = threads
+        self._max_batch = max_batch
         self._ready_file = ready_file
         self._known = state_of(path)
-        self.current = self._open()
+        self.current = self._open(None)
 
     async def watch(self, seconds: float, told: Callable[[str], None]) -> None:
         """Look at the file again and again; take up what is new, and keep the old model if that fails.
@@ -84,7 +88,7 @@ class LiveModel:
             if digest_of(self.path) == self.current.version:
                 self.problem = None
                 return "same"
-            taken = self._open()
+            taken = self._open(self.current)
         except EffnetError as error:
             return self._keep("refused", f"the changed model file was refused: {self._told(error)}")
         except Exception as error:
@@ -103,32 +107,20 @@ class LiveModel:
         """Say what is wrong without the folders of this machine."""
         return re.sub(r"(?<!\S)/(?:[^/\s:]+/)+", "", str(error).replace(f"{self.path.parent}/", ""))
 
-    def _open(self) -> Served:
+    def _open(self, before: Served | None) -> Served:
         version = digest_of(self.path)
         classifier = load(self._ready_file(self.path), num_threads=self._threads)
         prove(classifier)
-        return Served(classifier, version, datetime.now(UTC).isoformat(timespec="seconds"))
+        loaded = datetime.now(UTC).isoformat(timespec="seconds")
+        return Served(classifier, version, loaded, self._batch_for(classifier, before))
 
-
-def prove(classifier: OnnxClassifier) -> None:
-    """Let a model answer once, for one image and for two, before anybody depends on it.
-
-    Raises:
-        ModelFileError: it does not compute, or no finite numbers, or not one for each class.
-
-    """
-    header = classifier.header
-    side, channels = header.preprocess.resolution, len(header.preprocess.mean)
-    pixels = np.random.default_rng(0).integers(0, 256, (2, channels, side, side), dtype=np.uint8)
-    for images in (pixels[:1], pixels):
-        try:
-            logits = classifier.logits(images)
-        except Exception as error:
-            raise ModelFileError(f"{classifier.path}: the network does not compute: {error}") from error
-        if logits.shape != (len(images), header.num_classes) or not np.isfinite(logits).all():
-            raise ModelFileError(
-                f"{classifier.path}: the network gives no {header.num_classes} finite numbers an image"
-            )
+    def _batch_for(self, classifier: OnnxClassifier, before: Served | None) -> int:
+        """Return how many images to compute together; not measured again for the same network."""
+        if self._max_batch is not None:
+            return self._max_batch
+        if before is not None and before.classifier.header.spec == classifier.header.spec:
+            return before.batch
+        return best_batch(classifier)
 
 
 def state_of(path: Path) -> State | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 LOG = logging.getLogger("effnet.serve")
-LIBRARIES = ("uvicorn", "uvicorn.error")
+TALKATIVE = ("PIL", "python_multipart")  # they warn of what is then refused anyway
 
 
 class JsonLines(logging.Formatter):
@@ -37,12 +37,13 @@ def bug(event: str, error: BaseException, **fields: Any) -> None:
 
 
 def write_logs() -> None:
-    """Send the log to standard error, with what the HTTP library has to say from warnings on."""
+    """Send all logs and warnings of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    LOG.handlers, LOG.propagate = [handler], False
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
     LOG.setLevel(logging.INFO)
-    for name in LIBRARIES:
-        logging.getLogger(name).handlers = [handler] if name == "uvicorn" else []
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn").propagate = False
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.captureWarnings(True)

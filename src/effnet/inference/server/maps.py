@@ -1,6 +1,7 @@
 """Activation maps in an answer: where a class is seen, as numbers or as a picture to lay over."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 MapKind = Literal["none", "grid", "png"]
+MAP_KINDS: Mapping[str, MapKind] = {"none": "none", "grid": "grid", "png": "png"}
 
 MAX_SIDE = 256  # of a PNG: smooth enough to be stretched over any picture
 # From faint to strong: different hues, ever lighter, so that the map is seen on pictures of any colour.

@@ -4,8 +4,12 @@ import asyncio
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+HEAD_BYTES = 32_768
+MAX_PIPELINED = (
+    16  # uvicorn reads on with each answer: who never reads them could fill the memory with requests
+)
 _TOO_SLOW = (
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: text/plain; charset=utf-8\r\n"
     b"content-length: 34\r\n\r\nthe request did not come in time.\n"
@@ -19,14 +23,25 @@ class PatientConfig(uvicorn.Config):
     """Seconds from the connection, or a request's first byte, to the end of its head; and for its answer."""
 
 
-class PatientProtocol(H11Protocol):
-    """HTTP/1.1 by h11, which bounds the size of a head; this bounds its time."""
+class PatientProtocol(HttpToolsProtocol):
+    """HTTP/1.1 as uvicorn speaks it with httptools, with bounds on time, and on what is kept of a connection.
+
+    One request at a time: one that comes before the answer to the last is dropped, and the connection ends
+    with that answer. uvicorn would keep all such requests, which never end where nobody reads the answers.
+    """
 
     def __init__(self, config: PatientConfig, *args: Any, **kwargs: Any) -> None:
         super().__init__(config, *args, **kwargs)
         self._patience = config.patience
         self._head: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
         self._answer: asyncio.TimerHandle | None = None
+        self._is_deaf = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -35,11 +50,34 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; wait for the rest of a head, if there is one."""
+        if self._is_deaf:
+            return
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self.is_busy:
             self._forget_head()
+            return
+        self._await_head()
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too large.")
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer a request, or drop it."""
+        if self.is_busy:
+            self._is_deaf = True
+            self.cycle.keep_alive = False
         else:
-            self._await_head()
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body."""
+        if not self._is_deaf:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take the end of a request."""
+        if not self._is_deaf:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """See to it that the end of the answer is taken."""
@@ -77,6 +115,7 @@ class PatientProtocol(H11Protocol):
             self._head = self.loop.call_later(self._patience, self._give_up)
 
     def _forget_head(self) -> None:
+        self._head_bytes = 0
         if self._head is not None:
             self._head.cancel()
             self._head = None

@@ -31,10 +31,14 @@ class Service:
         self._settings = settings
         self._metrics = metrics
         self._decoders = ThreadPoolExecutor(settings.threads or num_cores(), thread_name_prefix="decode")
-        work = Work(look, lambda seen: seen.model.version, lambda: self._num_decoding, self._batch_done)
-        self._batcher: Batcher[Seen, Said] = Batcher(
-            work, max_batch=settings.max_batch, max_wait=settings.max_wait_ms / 1000
+        work = Work[Seen, Said](
+            compute=look,
+            kind=lambda seen: seen.model.version,
+            most=lambda seen: seen.model.batch,
+            coming=lambda: self._num_decoding,
+            done=self._batch_done,
         )
+        self._batcher = Batcher(work, max_wait=settings.max_wait_ms / 1000)
         self.num_in_hand = 0
         self._num_decoding = 0
         self._seconds_per_image = 0.05
@@ -70,7 +74,8 @@ class Service:
         """
         model = self.live.current
         with self.in_hand(len(uploads)):
-            answers = await asyncio.gather(*(self._one(upload, model, wanted) for upload in uploads))
+            ones = [self._one(upload, model, wanted) for upload in uploads]
+            answers = [await ones[0]] if len(ones) == 1 else await asyncio.gather(*ones)
         for given in answers:
             self._metrics.images.labels(given.status if isinstance(given, RefusedError) else 200).inc()
         return model, answers

@@ -18,8 +18,8 @@ class ServeSettings:
     """Port to listen on; 0 takes a free one and says which."""
     allow_host: tuple[str, ...] = ()
     """Names, besides those of this machine, that requests may call a server on loopback (a proxy's name)."""
-    max_batch: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Most images that are computed together."""
+    max_batch: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Most images that are computed together; by default as many as are fastest here, which is measured."""
     max_wait_ms: Annotated[float, Field(ge=0.0, le=1000.0)] = 5.0
     """Longest time that a batch waits for images that are still being decoded."""
     queue: Annotated[int, Field(ge=1, le=100_000)] = 128

@@ -231,8 +231,7 @@ function closeCamera() {
 function filming(on) {
   columns.classList.toggle("filming", on);
   for (const id of ["video", "shoot", "close"]) element(id).hidden = !on;
-  for (const id of ["camera"]) element(id).hidden = on;
-  document.querySelector(".button").hidden = on;
+  for (const id of ["choose", "camera"]) element(id).hidden = on;
 }
 
 function shoot() {
@@ -242,12 +241,10 @@ function shoot() {
   canvas.toBlob((blob) => take([blob]), "image/jpeg", 0.95);
 }
 
+element("choose").addEventListener("click", () => element("file").click());
 element("file").addEventListener("change", (event) => {
   take(event.target.files);
   event.target.value = ""; // the same file can be chosen again
-});
-element("file").addEventListener("keydown", (event) => {
-  if (event.key === "Enter") event.target.click(); // as any other button does
 });
 document.addEventListener("paste", (event) => take(event.clipboardData.files));
 document.addEventListener("dragover", (event) => {
