@@ -2,21 +2,20 @@
 
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 from served import client, make_site, photo
 
-from effnet.inference.server.logs import JsonLines
+from effnet.inference.server.logs import take_over_logs
 
 TOKEN = "a-token-of-some-length"
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    return [
-        json.loads(JsonLines().format(record)) for record in caplog.records if record.name == "effnet.serve"
-    ]
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
 @pytest.mark.parametrize("path", ["/", "/page.js", "/healthz", "/v1/model", "/nothing"])
@@ -92,11 +91,10 @@ def test_bound_to_all_addresses_every_name_is_answered(tmp_path: Path) -> None:
         assert api.get("/healthz", headers={"host": "pictures.example"}).status_code == 200
 
 
-def test_a_request_is_one_line_of_json(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "effnet.serve")
+def test_a_request_is_one_line_of_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with client(make_site(tmp_path)) as api:
         answer = api.post("/v1/predict?top=1&secret=1", content=photo())
-    (line,) = [line for line in lines(caplog) if line["event"] == "request"]
+    (line,) = [line for line in lines(capsys) if line["event"] == "request"]
     assert line.items() >= {
         "id": answer.headers["x-request-id"], "method": "POST", "path": "/v1/predict", "status": 200,
         "bytes": len(photo()), "images": 1, "client": "testclient", "level": "info",
@@ -105,19 +103,18 @@ def test_a_request_is_one_line_of_json(tmp_path: Path, caplog: pytest.LogCapture
 
 
 def test_what_stands_in_a_request_cannot_break_out_of_its_line(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    caplog.set_level(logging.INFO, "effnet.serve")
     with client(make_site(tmp_path)) as api:
         api.get("/%0a%1b[31m\u2028")
-    (record,) = [record for record in caplog.records if record.getMessage() == "request"]
-    written = JsonLines().format(record)
-    assert written.isprintable()
+    written = capsys.readouterr().err
+    assert written.endswith("\n")
+    assert written[:-1].isprintable()
     assert json.loads(written)["path"] == "/\n\x1b[31m\u2028"
 
 
 def test_a_bug_is_500_and_its_trace_stays_in_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site = make_site(tmp_path)
     site.live.current = None  # type: ignore[assignment] # what no code of ours does
@@ -126,6 +123,25 @@ def test_a_bug_is_500_and_its_trace_stays_in_the_log(
     number = answer.headers["x-request-id"]
     assert answer.status_code == 500
     assert answer.json()["detail"] == f"the server failed; its log has the reason under {number}"
-    (line,) = [line for line in lines(caplog) if line["event"] == "request failed"]
+    (line,) = [line for line in lines(capsys) if line["event"] == "request failed"]
     assert line["id"] == number
     assert line["trace"].startswith("Traceback")
+
+
+def test_what_libraries_say_is_a_line_like_any_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    take_over_logs()
+    try:
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request\nreceived.")
+        logging.getLogger("python_multipart").warning("what strangers can cause")
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("a warning", stacklevel=1)
+    finally:
+        logging.captureWarnings(False)
+    first, second = lines(capsys)
+    assert (first["event"], first["origin"]) == ("Invalid HTTP request\nreceived.", "uvicorn.error")
+    assert "a warning" in second["event"]

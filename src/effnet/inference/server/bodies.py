@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from effnet.inference.server.refusals import RefusedError, busy
 from effnet.inference.server.settings import MEGA, ServeSettings
@@ -70,6 +70,7 @@ async def read_body(request: Request, settings: ServeSettings, share: Share) -> 
 
     Raises:
         RefusedError: 408, 413, 415 or 503.
+        ClientDisconnect: the client left.
 
     """
     if request.headers.get("content-encoding", "identity") != "identity":
@@ -78,13 +79,19 @@ async def read_body(request: Request, settings: ServeSettings, share: Share) -> 
     if declared.isdecimal() and int(declared) > settings.body_bytes:
         raise _too_large(settings)
     chunks: list[bytes] = []
+    has_more = True
     try:
         async with asyncio.timeout(settings.timeout):
-            async for chunk in request.stream():
+            while has_more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunk = message.get("body", b"")
                 if share.bytes + len(chunk) > settings.body_bytes:
                     raise _too_large(settings)
                 share.take(len(chunk))
                 chunks.append(chunk)
+                has_more = message.get("more_body", False)
     except TimeoutError:
         raise RefusedError(408, f"the request did not arrive within {settings.timeout:g} s") from None
     return b"".join(chunks)

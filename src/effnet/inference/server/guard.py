@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from itertools import count
@@ -16,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from effnet.inference.server.logs import bug, log
 from effnet.inference.server.page import ASSETS, POLICY
-from effnet.inference.server.refusals import RefusedError, response
+from effnet.inference.server.refusals import RefusedError, failure, response
 from effnet.inference.server.site import Site
 
 # Open to everybody: the page, which asks for the token, and what tells a supervisor that the server lives.
@@ -56,7 +55,8 @@ class Guard:
             await self.app(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send)
-        fields = scope.setdefault("state", {})["fields"] = {"id": exchange.id}
+        fields = {"id": exchange.id}
+        scope.setdefault("state", {}).update(fields=fields, site=self.site)
         started = perf_counter()
         try:
             await self._answer(scope, exchange)
@@ -66,29 +66,31 @@ class Guard:
             self._record(scope, exchange, fields, perf_counter() - started)
 
     async def _answer(self, scope: Scope, exchange: "Exchange") -> None:
-        refusal = self._refusal(scope["path"], Headers(scope=scope))
-        app: ASGIApp = self.app if refusal is None else response(refusal)
         try:
-            await app(scope, exchange.receive, exchange.send)
+            self._check(scope["path"], Headers(scope=scope))
+            await self.app(scope, exchange.receive, exchange.send)
+        except RefusedError as refused:
+            await response(refused)(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             raise
         except Exception as error:
             bug("request failed", error, id=exchange.id)
-            if not exchange.is_over:
-                raise  # the connection breaks
+            if exchange.status is None:
+                await response(failure(exchange.id))(scope, exchange.receive, exchange.send)
+            elif not exchange.is_over:
+                raise  # half an answer is out: the connection breaks
 
-    def _refusal(self, path: str, headers: Mapping[str, str]) -> RefusedError | None:
+    def _check(self, path: str, headers: Mapping[str, str]) -> None:
+        """Refuse who may not ask."""
         host = _without_port(headers.get("host", "").lower())
         if self.hosts is not None and host not in self.hosts:
-            return RefusedError(
+            raise RefusedError(
                 421, "this server is not known by that name; it takes more with --allow-host NAME"
             )
         token = self.site.token
         if token is None or path in OPEN or _is_same(headers.get("authorization", ""), f"Bearer {token}"):
-            return None
-        return RefusedError(
-            401, "this server asks for a token", {"www-authenticate": 'Bearer realm="effnet"'}
-        )
+            return
+        raise RefusedError(401, "this server asks for a token", {"www-authenticate": 'Bearer realm="effnet"'})
 
     def _record(self, scope: Scope, exchange: "Exchange", fields: dict[str, Any], seconds: float) -> None:
         path = scope["path"] if scope["path"] in KNOWN else "other"
@@ -96,7 +98,7 @@ class Guard:
         self.site.metrics.requests.labels(path, status).inc()
         self.site.metrics.seconds.labels(path).observe(seconds)
         client = scope.get("client")
-        level = logging.ERROR if status == 500 else logging.INFO
+        level = "error" if status == 500 else "info"
         log(
             "request", level, **fields, client=client[0] if client else None, method=scope["method"],
             path=scope["path"][:200], status=status, ms=round(1000 * seconds, 1),
@@ -111,6 +113,7 @@ class Exchange:
         self.id = f"{_PROCESS}-{next(_NUMBERS)}"
         self.status: int | None = None
         self.is_over = False
+        """Whether the whole answer is out."""
         self._receive = receive
         self._send = send
         self._has_all = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers

@@ -1,7 +1,6 @@
 """The model that answers, and the watch over its file: a changed one is taken up without a pause."""
 
 import asyncio
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,7 +99,7 @@ class LiveModel:
 
     def _keep(self, outcome: str, problem: str) -> str:
         self.problem = problem
-        log("model kept", logging.ERROR, problem=problem, version=self.current.version)
+        log("model kept", "error", problem=problem, version=self.current.version)
         return outcome
 
     def _told(self, error: EffnetError) -> str:

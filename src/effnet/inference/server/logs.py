@@ -1,49 +1,42 @@
-"""The log: one JSON object a line, for people and machines; never what was sent."""
+"""The log: one JSON object a line on standard error, for people and machines; never what was sent."""
 
 import json
 import logging
 import sys
+import traceback
 from datetime import UTC, datetime
+from time import time
 from typing import Any
 
-LOG = logging.getLogger("effnet.serve")
 TALKATIVE = ("PIL", "python_multipart")  # they warn of what is then refused anyway
 
 
-class JsonLines(logging.Formatter):
-    """Writes a record as one line; whatever stands in a request cannot break out of it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
-
-
-def log(event: str, level: int = logging.INFO, **fields: Any) -> None:
-    """Write a line with an event and its fields."""
-    LOG.log(level, event, extra={"fields": fields})
+def log(event: str, level: str = "info", **fields: Any) -> None:
+    """Write a line with an event and its fields; nothing in them can break out of it."""
+    moment = datetime.fromtimestamp(time(), UTC).isoformat(timespec="milliseconds")
+    line = {"time": moment, "level": level, "event": event, **fields}
+    sys.stderr.write(json.dumps(line, default=str) + "\n")  # which standard error passes on line by line
 
 
 def bug(event: str, error: BaseException, **fields: Any) -> None:
     """Write a line about an exception that nobody expected, with its trace, which stays in the log."""
-    LOG.error(event, exc_info=error, extra={"fields": fields})
+    log(event, "error", **fields, trace="".join(traceback.format_exception(error)))
 
 
-def write_logs() -> None:
-    """Send all logs and warnings of this process to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
+class LibraryLog(logging.Handler):
+    """Writes what libraries log in the same form."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        trace = {"trace": logging.Formatter().formatException(record.exc_info)} if record.exc_info else {}
+        log(record.getMessage(), record.levelname.lower(), origin=record.name, **trace)
+
+
+def take_over_logs() -> None:
+    """Let all libraries of this process, and its warnings, write to this log."""
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [LibraryLog()]
     root.setLevel(logging.WARNING)
-    LOG.setLevel(logging.INFO)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.captureWarnings(True)

@@ -11,8 +11,8 @@ from effnet.inference.runtime import OnnxClassifier
 SIZES = (1, 2, 4, 8, 16)
 PATIENCE_SECONDS = 2.0
 """A size is not tried when the one before already took a quarter of this time."""
-GAIN = 0.97
-"""A larger batch must take at most this share of an image's time: all in it wait for the last one."""
+TOLERANCE = 1.02
+"""A larger batch may be slower by this factor: what happens around the network is shared by all in it."""
 ROUNDS = 3
 
 
@@ -48,13 +48,14 @@ def best_batch(classifier: OnnxClassifier) -> int:
 def best_size(seconds: Callable[[int], float]) -> int:
     """Return the best of `SIZES`, for a function that measures the seconds of a batch."""
     best, spent = SIZES[0], seconds(SIZES[0])
-    each = spent
+    shortest = spent
     for size in SIZES[1:]:
         if spent * 4 > PATIENCE_SECONDS:
             break
         spent = seconds(size)
-        if spent / size < GAIN * each:
-            best, each = size, spent / size
+        if spent / size <= TOLERANCE * shortest:
+            best = size
+        shortest = min(shortest, spent / size)
     return best
 
 

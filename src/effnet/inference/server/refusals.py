@@ -41,3 +41,8 @@ def busy(detail: str, seconds: float) -> RefusedError:
     """Return the refusal of one request too many, with the time after which it is worth to come again."""
     wait = min(60, max(1, round(seconds + 0.5)))
     return RefusedError(503, f"{detail}; try again in {wait} s", {"retry-after": str(wait)})
+
+
+def failure(number: str) -> RefusedError:
+    """Return the answer of a server that failed; the reason stays in its log."""
+    return RefusedError(500, f"the server failed; its log has the reason under {number}")

@@ -15,7 +15,7 @@ from effnet.inference.runtime import num_cores
 from effnet.inference.server.app import create_app
 from effnet.inference.server.exported import ready_file
 from effnet.inference.server.live import LiveModel
-from effnet.inference.server.logs import log, write_logs
+from effnet.inference.server.logs import log, take_over_logs
 from effnet.inference.server.patience import PatientConfig, PatientProtocol
 from effnet.inference.server.settings import ServeSettings
 from effnet.inference.server.site import Site
@@ -91,7 +91,7 @@ def serve(
             log("ready", url=url, model=live.path.name, version=current.version, batch=current.batch)
             on_ready(url)
 
-        write_logs()
+        take_over_logs()
         Server(configuration(site), site, say_ready).run(sockets=[listening])
         log("stopped")
 

@@ -1,11 +1,11 @@
 """From uploads to answers: a bounded number in hand, decoded in threads, computed in batches."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any
 
 from effnet.inference.runtime import num_cores
 from effnet.inference.server.batcher import Batcher, Work
@@ -17,10 +17,17 @@ from effnet.inference.server.refusals import RefusedError, busy
 from effnet.inference.server.seeing import Said, Seen, Wanted, answer, look, see
 from effnet.inference.server.settings import ServeSettings
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 Answer = dict[str, Any]
 SMOOTHING = 0.9  # of the time that an image takes, from batch to batch
+
+
+@dataclass(frozen=True)
+class Job:
+    """An image to answer, and the model that was live when it came."""
+
+    upload: Upload
+    model: Served
+    wanted: Wanted
 
 
 class Service:
@@ -30,25 +37,21 @@ class Service:
         self.live = live
         self._settings = settings
         self._metrics = metrics
-        self._decoders = ThreadPoolExecutor(settings.threads or num_cores(), thread_name_prefix="decode")
-        work = Work[Seen, Said](
-            compute=look,
-            kind=lambda seen: seen.model.version,
-            most=lambda seen: seen.model.batch,
-            coming=lambda: self._num_decoding,
-            done=self._batch_done,
+        self._decode_seconds = metrics.stages.labels("decode")
+        self._compute_seconds = metrics.stages.labels("compute")
+        self.batcher = Batcher(
+            Work[Job, Seen, tuple[Seen, Said]](
+                prepare=self._see,
+                compute=lambda images: list(zip(images, look(images), strict=True)),
+                kind=lambda seen: seen.model.version,
+                most=lambda seen: seen.model.batch,
+                done=self._batch_done,
+            ),
+            num_threads=settings.threads or num_cores(),
+            max_wait=settings.max_wait_ms / 1000,
         )
-        self._batcher = Batcher(work, max_wait=settings.max_wait_ms / 1000)
         self.num_in_hand = 0
-        self._num_decoding = 0
         self._seconds_per_image = 0.05
-
-    async def run(self) -> None:
-        """Compute, until cancelled."""
-        try:
-            await self._batcher.run()
-        finally:
-            self._decoders.shutdown(wait=False, cancel_futures=True)
 
     def check_room(self, num_images: int = 1) -> None:
         """Refuse what would be too much work in hand.
@@ -74,8 +77,13 @@ class Service:
         """
         model = self.live.current
         with self.in_hand(len(uploads)):
-            ones = [self._one(upload, model, wanted) for upload in uploads]
-            answers = [await ones[0]] if len(ones) == 1 else await asyncio.gather(*ones)
+            waiting = [self.batcher.submit(Job(upload, model, wanted)) for upload in uploads]
+            try:
+                pairs = zip(waiting, uploads, strict=True)
+                answers = [await self._answer(future, upload.name) for future, upload in pairs]
+            finally:
+                for future in waiting:
+                    future.cancel()
         for given in answers:
             self._metrics.images.labels(given.status if isinstance(given, RefusedError) else 200).inc()
         return model, answers
@@ -95,38 +103,29 @@ class Service:
         finally:
             self.num_in_hand -= num_images
 
-    async def _one(self, upload: Upload, model: Served, wanted: Wanted) -> Answer | RefusedError:
+    async def _answer(self, future: asyncio.Future[tuple[Seen, Said]], name: str) -> Answer | RefusedError:
         try:
-            seen = await self._decoded(upload, model, wanted)
-            started = perf_counter()
-            said = await self._batcher.submit(seen)
-            self._metrics.stages.labels("compute").observe(perf_counter() - started)
-            if wanted.maps == "none":
+            seen, said = await future
+            if seen.wanted.maps == "none":
                 return answer(seen, said)
-            return await self._in_thread(answer, seen, said)
+            return await asyncio.to_thread(answer, seen, said)
         except RefusedError as error:
             return error
         except MemoryError:
-            return busy(f"{upload.name}: there is not enough memory for it now", 5.0)
+            return busy(f"{name}: there is not enough memory for it now", 5.0)
         except Exception as error:
             bug("image failed", error)
-            return RefusedError(
-                500, f"{upload.name}: this image could not be computed; the server's log says why"
-            )
+            return RefusedError(500, f"{name}: this image could not be computed; the server's log says why")
 
-    async def _decoded(self, upload: Upload, model: Served, wanted: Wanted) -> Seen:
+    def _see(self, job: Job) -> Seen:
         started = perf_counter()
-        self._num_decoding += 1
         try:
-            return await self._in_thread(see, upload, model, self._settings.max_pixels, wanted)
+            return see(job.upload, job.model, self._settings.max_pixels, job.wanted)
         finally:
-            self._num_decoding -= 1
-            self._metrics.stages.labels("decode").observe(perf_counter() - started)
-
-    async def _in_thread(self, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)
+            self._decode_seconds.observe(perf_counter() - started)
 
     def _batch_done(self, num_images: int, seconds: float) -> None:
         self._metrics.batches.observe(num_images)
+        self._compute_seconds.observe(seconds)
         each = seconds / num_images
         self._seconds_per_image = SMOOTHING * self._seconds_per_image + (1 - SMOOTHING) * each

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from starlette.requests import Request
+
 from effnet.inference.server.bodies import Held
-from effnet.inference.server.live import LiveModel
+from effnet.inference.server.live import LiveModel, Served
 from effnet.inference.server.metrics import Metrics
 from effnet.inference.server.service import Service
 from effnet.inference.server.settings import ServeSettings
@@ -34,3 +36,14 @@ class Site:
         served = self.live.current
         network = served.classifier.header.spec.name.encode(errors="replace").decode()
         self.metrics.model.info({"network": network, "version": served.version, "loaded": served.loaded})
+
+
+def site_of(request: Request) -> Site:
+    """Return the site that a request came to."""
+    site: Site = request.state.site
+    return site
+
+
+def name_of(served: Served) -> dict[str, str]:
+    """Say which model it is."""
+    return {"network": served.classifier.header.spec.name, "version": served.version}
