@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from effnet.evaluation.robustness.questions import views as views
     from effnet.evaluation.temperature import calibrate as calibrate
     from effnet.exporting.run import export as export
+    from effnet.inference.server.run import serve as serve
     from effnet.inference.tofile import predict_to as predict_to
     from effnet.loading import load as load
     from effnet.network.model import create_model as create_model
@@ -48,6 +49,7 @@ _PUBLIC = {
     "check": "effnet.doctor.run",
     "load": "effnet.loading",
     "export": "effnet.exporting.run",
+    "serve": "effnet.inference.server.run",
     "predict_to": "effnet.inference.tofile",
     "search": "effnet.sizing.search.run",
     "calibrate": "effnet.evaluation.temperature",
@@ -83,6 +85,7 @@ __all__ = [
     "robustness",
     "scale",
     "search",
+    "serve",
     "study",
     "train",
     "views",

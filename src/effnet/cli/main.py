@@ -22,6 +22,7 @@ COMMANDS = {
     "check": ("effnet.cli.check", "look for broken files, copies and wrong labels in a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
     "export": ("effnet.cli.export", "write a model file as ONNX, proved, also in int8"),
+    "serve": ("effnet.cli.serve", "answer images over HTTP, with a page"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
 }
 
@@ -36,7 +37,14 @@ INSTALL = {
     "optuna": "search",
     "sqlalchemy": "search",
     "onnx": "export",
+    "onnxscript": "export",
     "onnxruntime": "serve",
+    "fastapi": "serve",
+    "httptools": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
     "pyarrow": "parquet",
     "cleanlab": "doctor",
     "imagehash": "doctor",
