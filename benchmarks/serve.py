@@ -117,19 +117,20 @@ def work(pipe: Connection, model: Path, bodies: list[bytes], core: int) -> None:
     """Decode, preprocess and compute, when told to, for some seconds."""
     import numpy as np
 
+    from effnet.imaging.decode import decode
     from effnet.inference.prediction import top_classes
     from effnet.inference.runtime import load
 
     os.sched_setaffinity(0, {core})
     classifier = load(model, num_threads=1)
-    names = classifier.header.class_names
+    names, preprocess = classifier.header.class_names, classifier.header.preprocess
     pipe.send("ready")
     while (task := pipe.recv()) is not None:
         batch, seconds = task
         count, started = 0, perf_counter()
         while perf_counter() - started < seconds:
             chosen = [bodies[(count + place) % len(bodies)] for place in range(batch)]
-            pixels = np.stack([classifier.pixels("image", body) for body in chosen])
+            pixels = np.stack([preprocess.pixels(decode(body, preprocess.mode)) for body in chosen])
             for probs in classifier.probs(pixels):
                 top_classes(probs, names, 5)
             count += batch

@@ -1,6 +1,7 @@
 """How fast something can be done again and again."""
 
 from collections.abc import Callable
+from statistics import median
 from time import perf_counter
 
 Step = Callable[[], float]
@@ -14,3 +15,15 @@ def steps_per_second(step: Step, seconds: float) -> float:
         step()
         steps += 1
     return steps / (perf_counter() - started)
+
+
+def median_seconds(call: Callable[[], object], seconds: float) -> float:
+    """Call once to warm up, then at least once until the time is over; return the median of those calls."""
+    call()
+    taken: list[float] = []
+    started = perf_counter()
+    while not taken or perf_counter() - started < seconds:
+        before = perf_counter()
+        call()
+        taken.append(perf_counter() - before)
+    return median(taken)

@@ -17,6 +17,7 @@ import effnet
 from effnet.cli.main import main
 from effnet.data.datasets import open_digits
 from effnet.errors import UsageError
+from effnet.evaluation.classifier import Classifier
 
 ROOT = Path(__file__).parents[1]
 QUICK = ("--epochs", "3", "--resolution", "8", "--batch-size", "64")
@@ -106,6 +107,7 @@ def test_the_model_file_alone_is_enough(
 def test_python_and_command_line_agree(digits_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = digits_run / "model.safetensors"
     classifier = effnet.load(model)
+    assert isinstance(classifier, Classifier)
     result = classifier.evaluate("digits")
     assert result.to_dict() == run_json(capsys, "evaluate", model, "digits")
     answers = classifier.predict(digits_run / "examples")

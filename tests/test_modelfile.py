@@ -1,8 +1,5 @@
 """A model file gives back what was saved, and refuses everything else by name, without executing it."""
 
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +11,7 @@ from effnet.errors import EffnetError
 from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
 from effnet.spec.families import get_spec
+from full_disk import small_files_only
 
 HEADER = ModelHeader(
     spec=get_spec("b0-cifar", in_channels=1, drop_path=0.1),
@@ -42,17 +40,6 @@ def path(tmp_path: Path) -> Path:
 def saved(path: Path) -> Path:
     modelfile.save(path, HEADER, ARRAYS)
     return path
-
-
-@contextmanager
-def small_files_only() -> Iterator[None]:
-    """Let no file grow beyond 4 kB, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_header_comes_back_equal(saved: Path) -> None:

@@ -7,9 +7,11 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
-    from effnet.evaluation.classifier import load as load
     from effnet.evaluation.html import write_report as write_report
+    from effnet.exporting.run import export as export
     from effnet.inference.server.run import serve as serve
+    from effnet.inference.tofile import predict_to as predict_to
+    from effnet.loading import load as load
     from effnet.network.model import create_model as create_model
     from effnet.sizing.budget.run import budget as budget
     from effnet.sizing.budget.sized_training import train as train
@@ -35,8 +37,10 @@ _PUBLIC = {
     "budget": "effnet.sizing.budget.run",
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
-    "load": "effnet.evaluation.classifier",
     "serve": "effnet.inference.server.run",
+    "load": "effnet.loading",
+    "export": "effnet.exporting.run",
+    "predict_to": "effnet.inference.tofile",
     "search": "effnet.sizing.search.run",
     "write_report": "effnet.evaluation.html",
     "study": "effnet.sizing.study.run",
@@ -50,8 +54,10 @@ __all__ = [
     "budget",
     "cost",
     "create_model",
+    "export",
     "get_spec",
     "load",
+    "predict_to",
     "resume",
     "scale",
     "search",

@@ -17,7 +17,7 @@ import effnet
 from effnet.cli.main import main
 from effnet.data.datasets import DataSet, Samples
 from effnet.errors import UsageError
-from effnet.evaluation.classifier import Classifier
+from effnet.evaluation.classifier import Classifier, load
 from effnet.evaluation.metrics import Evaluation, summarise
 from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
@@ -140,7 +140,7 @@ def test_pictures_lie_beside_the_page(report: Path) -> None:
 
 
 def test_page_states_the_numbers(report: Path, run: Path) -> None:
-    model, text = effnet.load(run / "model.safetensors"), open_page(report).text
+    model, text = load(run / "model.safetensors"), open_page(report).text
     evaluation = model.evaluate("digits")
     low, high = evaluation.interval
     for expected in (
@@ -153,7 +153,7 @@ def test_page_states_the_numbers(report: Path, run: Path) -> None:
 
 
 def test_first_picture_is_the_most_confident_mistake(report: Path, run: Path) -> None:
-    evaluation = effnet.load(run / "model.safetensors").evaluate("digits")
+    evaluation = load(run / "model.safetensors").evaluate("digits")
     answers = evaluation.answers
     worst = int(np.where(answers.correct, 0, answers.confidence).argmax())
     digits = effnet.data.datasets.open_digits().all_samples()
@@ -193,7 +193,7 @@ def test_curves_of_another_run_are_not_shown(run: Path, tmp_path: Path) -> None:
     record = json.loads((run / "metrics.jsonl").read_text())
     record["val_loss"] = record["ema_val_loss"] = 1.0
     (tmp_path / "metrics.jsonl").write_text(json.dumps(record))
-    classifier = effnet.load(model)
+    classifier = load(model)
     made = (classifier.evaluate("digits"), classifier, effnet.data.datasets.open_digits())
     assert "The training" not in write(tmp_path / "report", made).text
     (tmp_path / "metrics.jsonl").write_text("no JSON")

@@ -7,6 +7,7 @@ import pytest
 from whole_runs import Listener, StopError, assert_same_run
 
 import effnet
+from effnet.evaluation.classifier import load
 from effnet.modelfile import load_header
 
 SETTINGS: dict[str, Any] = {"epochs": 2, "resolution": 8, "batch_size": 64, "phi": -8.0, "seed": 3}
@@ -27,4 +28,4 @@ def test_a_baseline_trains_and_resumes_in_the_same_bits(name: str, tmp_path: Pat
 
     model = tmp_path / "whole" / "model.safetensors"
     assert load_header(model).spec.name == f"{name}-phi-8"
-    assert effnet.load(model).evaluate("digits").loss == result.evaluation.loss
+    assert load(model).evaluate("digits").loss == result.evaluation.loss

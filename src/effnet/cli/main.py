@@ -20,6 +20,7 @@ COMMANDS = {
     "study": ("effnet.cli.study", "compare ways of scaling a network at equal cost, and foresee larger ones"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
+    "export": ("effnet.cli.export", "write a model file as ONNX, proved, also in int8"),
     "serve": ("effnet.cli.serve", "answer images over HTTP, with a page"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
 }
@@ -35,7 +36,6 @@ INSTALL = {
     "optuna": "search",
     "sqlalchemy": "search",
     "onnx": "export",
-    "onnxscript": "export",
     "onnxruntime": "serve",
     "fastapi": "serve",
     "httptools": "serve",
@@ -43,6 +43,7 @@ INSTALL = {
     "uvicorn": "serve",
     "prometheus_client": "serve",
     "python_multipart": "serve",
+    "pyarrow": "parquet",
 }
 
 

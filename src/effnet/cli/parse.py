@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import tyro
 from pydantic import ValidationError
 
-from effnet.config import explain
 from effnet.errors import UsageError
 
 T = TypeVar("T")
@@ -41,6 +40,8 @@ def parse(form: type[T], command: str, args: Sequence[str], default: T | None = 
             raise
         raise UsageError(f"{one_line(captured.getvalue())} (see effnet {command} --help)") from None
     except ValidationError as error:
+        from effnet.config import explain  # where there is no such error, 16 ms less
+
         raise UsageError(explain(error)) from None
 
 

@@ -11,22 +11,28 @@ from rich.markup import escape
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
 from effnet.errors import DataError, UsageError, some
-from effnet.evaluation.classifier import load
 from effnet.inference.prediction import Prediction
+from effnet.loading import load
 
 
 @dataclass(frozen=True)
 class PredictForm:
-    """Classify images with a model file."""
+    """Classify images with a model file, or with an exported network, which needs no torch."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The model file that `effnet train` wrote."""
+    """The model file that `effnet train` wrote, or the .onnx file that `effnet export` made of it."""
     images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE|FOLDER")]
     """Image files, or folders of which all images are taken."""
     top: int = 5
     """Classes to name per image, the most probable first."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write a row for each image into this file: .csv, .jsonl or .parquet, with the columns image, class,
+    probability, then class2, probability2 and so on up to --top, and error, which says why an image cannot be
+    read. Any number of images; after an interruption the same command goes on."""
+    overwrite: bool = False
+    """Replace a file that is at --out, and forget an interrupted run."""
     device: str = "auto"
-    """Where to compute: auto, cpu, cuda, mps."""
+    """Where to compute: auto, cpu, cuda, mps; an exported network is computed on the CPU."""
     json: bool = False
     """Print one JSON object."""
 
@@ -36,6 +42,13 @@ def run(args: Sequence[str]) -> None:
     form = parse(PredictForm, "predict", args)
     if not form.images:
         raise UsageError("missing IMAGE or FOLDER (see effnet predict --help)")
+    if form.out is not None:
+        from effnet.cli.predict_file import write_predictions
+
+        write_predictions(form, form.out)
+        return
+    if form.overwrite:
+        raise UsageError("--overwrite is for a file of predictions; add --out FILE")
     broken: list[DataError] = []
     classifier = load(form.model, device=form.device)
     predictions = classifier.predict(form.images, top=form.top, on_broken=broken.append)

@@ -64,7 +64,7 @@ class TerminalReporter:
         """Move the bar of a task; it is made when first needed and removed when full."""
         self.progress.start()
         if key not in self.tasks:
-            self.tasks[key] = self.progress.add_task(key, total=total, status=status)
+            self.tasks[key] = self.progress.add_task(key, total=total, completed=done, status=status)
         self.progress.update(self.tasks[key], completed=done, total=total, status=status)
         if total is not None and done >= total:
             self.progress.remove_task(self.tasks.pop(key))
@@ -80,6 +80,14 @@ class TerminalReporter:
     def reading(self, split: str, done: int, total: int) -> None:
         """Follow the decoding of images."""
         self._show(f"reading {split}", done, total)
+
+    def working(self, what: str, done: int, total: int) -> None:
+        """Follow a piece of work."""
+        self._show(what, done, total)
+
+    def predicting(self, done: int, total: int, speed: str) -> None:
+        """Follow the prediction of images."""
+        self._show("predicting", done, total, speed)
 
     def step(self, record: StepRecord) -> None:
         """Follow the optimizer over the whole training, so that the time left is that of all epochs."""

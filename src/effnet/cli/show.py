@@ -11,10 +11,13 @@ from rich.markup import escape
 from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
+from effnet.cli.show_export import print_export
 from effnet.cli.stages import count_classes, spec_table
 from effnet.cli.table3 import show_table
 from effnet.errors import UsageError, unknown_name
 from effnet.imaging import preprocess as preprocessing
+from effnet.inference import onnxfile
+from effnet.inference.onnxfile import OnnxFile, is_onnx_file
 from effnet.modelfile import ModelHeader
 from effnet.spec import netspec
 from effnet.spec.cost import cost
@@ -26,11 +29,11 @@ TABLE_3 = "table3"
 
 @dataclass(frozen=True)
 class ShowForm:
-    """Show the networks, or one of: a network's name, a spec file, a model file, a recipe, table3."""
+    """Show the networks, or one of: a network's name, spec, model file, .onnx file, recipe, table3."""
 
     what: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")] = None
-    """Name of a network or recipe, a .json spec, a .safetensors model file, a .toml recipe; or table3: the
-    paper's Table 3 with our count of MobileNets and ResNet-50 scaled."""
+    """Name of a network or recipe, a .json spec, a .safetensors model file, an .onnx network, a .toml
+    recipe; or table3: the paper's Table 3 with our count of MobileNets and ResNet-50 scaled."""
     classes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of classes that the costs are for: 1000, or 10 for -cifar networks, when not given."""
     json: bool = False
@@ -48,6 +51,9 @@ def run(args: Sequence[str]) -> None:
         show_table(form.json)
     elif modelfile.is_model_file(Path(form.what)):
         show_model(modelfile.load_header(Path(form.what)), form)
+    elif is_onnx_file(Path(form.what)):
+        exported = onnxfile.read(Path(form.what))
+        show_model(exported.header, form, exported)
     elif is_recipe(form.what):
         show_recipe(form)
     else:
@@ -72,7 +78,7 @@ def get_known(what: str) -> NetSpec:
     from effnet.recipe import recipe_names
 
     known = unknown_name("network or recipe", what, [*NETWORKS, *recipe_names(), TABLE_3])
-    raise UsageError(f"{known}; or a .json, .safetensors or .toml file")
+    raise UsageError(f"{known}; or a .json, .safetensors, .onnx or .toml file")
 
 
 def show_all(form: ShowForm) -> None:
@@ -152,10 +158,10 @@ def show_recipe(form: ShowForm) -> None:
         console().print(recipe.recipe_text(form.what), markup=False, end="")
 
 
-def show_model(header: ModelHeader, form: ShowForm) -> None:
-    """Show what a model file says."""
+def show_model(header: ModelHeader, form: ShowForm, exported: OnnxFile | None = None) -> None:
+    """Show what a model file says, or the exported network that was made of it."""
     if form.json:
-        print_json(model_dict(header))
+        print_json(model_dict(header) | ({} if exported is None else {"export": dict(exported.export)}))
         return
     print_spec(header.spec, header.num_classes)
     out, pre = console(), header.preprocess
@@ -169,6 +175,8 @@ def show_model(header: ModelHeader, form: ShowForm) -> None:
     if header.is_recorded:
         print_training(header)
     print_metrics(header.metrics)
+    if exported is not None:
+        print_export(exported)
 
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ EXPORT_KEY = "effnet_export"
 
 MAX_BYTES = (1 << 31) - 1  # of any protobuf message
 _MAX_TEXT_BYTES = 100_000_000  # of the header, as in a model file
+_MAX_FIELDS = 100_000  # of a message; the graph of B7 has about 2,000
 
 # Numbers of fields, by message.
 _GRAPH, _METADATA = 7, 14  # ModelProto
@@ -63,10 +64,9 @@ def read(path: Path) -> OnnxFile:
     """
     content = _content(path)
     try:
-        model = [(number, value) for number, value in _fields(memoryview(content)) if number]
-        metadata = dict(_entry(value) for number, value in model if number == _METADATA)
-        graphs = [value for number, value in model if number == _GRAPH]
-        is_external = any(_is_external(graph) for graph in graphs)
+        model = memoryview(content)
+        metadata = dict(_entry(value) for number, value in _fields(model) if number == _METADATA)
+        is_external = any(_is_external(value) for number, value in _fields(model) if number == _GRAPH)
     except ValueError as error:
         raise ModelFileError(
             f"{path}: not an ONNX file, or damaged or cut off ({error}); copy it again, or make it with "
@@ -130,8 +130,11 @@ def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
         ValueError: it is no message, or cut off.
 
     """
-    place = 0
+    place = count = 0
     while place < len(message):
+        count += 1
+        if count > _MAX_FIELDS:
+            raise ValueError(f"more than {_MAX_FIELDS:,} parts")
         key, place = _varint(message, place)
         kind = key & 7
         if kind == _VARINT:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effnet.errors import UsageError
+from effnet.errors import EffnetError, UsageError
 
 Classes = tuple[tuple[str, float], ...]
 """Names and probabilities, the most probable class first."""
@@ -30,7 +30,13 @@ def softmax(logits: NDArray[Any], temperature: float = 1.0) -> NDArray[np.float3
     """Map `logits (N, K)` to `probs (N, K)`: the softmax of logits / temperature.
 
     In double precision no two logits become equal by the division, so that no answer changes.
+
+    Raises:
+        EffnetError: a logit is no finite number.
+
     """
+    if not np.isfinite(logits).all():
+        raise EffnetError("the network answers with what is no finite number: its file is damaged")
     scaled = logits.astype(np.float64) / temperature
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     probs: NDArray[np.float32] = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)

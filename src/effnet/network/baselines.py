@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from effnet.network.blocks import ACTIVATIONS, ConvNorm, DropPath, same_padding
-from effnet.spec.netspec import POOL_SIZE, POOL_STRIDE, NetSpec, Stage
+from effnet.network.blocks import ACTIVATIONS, ConvNorm, DropPath
+from effnet.spec.netspec import POOL_SIZE, POOL_STRIDE, NetSpec, Stage, same_padding
 
 
 class SamePadMaxPool2d(nn.MaxPool2d):

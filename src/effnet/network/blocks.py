@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from effnet.network.native import ops
 from effnet.spec.cost import squeeze_channels
-from effnet.spec.netspec import NetSpec, Stage
+from effnet.spec.netspec import NetSpec, Stage, same_padding
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
@@ -37,12 +37,6 @@ class Conv2d(nn.Conv2d):
         """Tell whether there is a kernel for this convolution; the rest of it is as `conv2d` builds it."""
         depthwise = self.groups == self.in_channels == self.out_channels
         return depthwise and self.kernel_size in ((3, 3), (5, 5)) and self.bias is None
-
-
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Return what TensorFlow's "SAME" adds before and behind `size` pixels: an odd pixel goes behind."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
 
 
 class SamePadConv2d(Conv2d):

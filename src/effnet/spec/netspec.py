@@ -134,6 +134,12 @@ class NetSpec:
         return self.stages[-1].out_channels if self.head is None else self.head.out_channels
 
 
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Return what TensorFlow's "SAME" adds before and behind `size` pixels: an odd pixel goes behind."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
 _ADAPTER = TypeAdapter(NetSpec)
 
 

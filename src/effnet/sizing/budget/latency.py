@@ -13,7 +13,7 @@ import torch
 from effnet.device import pick_device, to_device
 from effnet.errors import MissingExtraError, UsageError, unknown_name
 from effnet.evaluation.metrics import predict_probs
-from effnet.export.onnx import INPUT, open_session, write_onnx
+from effnet.exporting.onnx import INPUT, OUTPUT, open_session, write_onnx
 from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
 
@@ -81,8 +81,8 @@ def need_onnxruntime() -> None:
 
     """
     try:
+        import onnx  # noqa: F401
         import onnxruntime
-        import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"--runtime onnxruntime needs {error.name}; install it with: pip install 'effnet[export]'"
@@ -106,7 +106,7 @@ def onnxruntime_run(spec: NetSpec, given: Conditions, folder: Path) -> Run:
     images = np.random.default_rng(0).random(
         (given.batch, spec.in_channels, spec.resolution, spec.resolution), np.float32
     )
-    return lambda: session.run(None, {INPUT: images})
+    return lambda: session.run([OUTPUT], {INPUT: images})
 
 
 def exported(spec: NetSpec, given: Conditions, folder: Path) -> Path:

@@ -45,12 +45,12 @@ def by_onnxruntime(asked: dict[str, Any]) -> dict[str, int | None]:
     """Load an ONNX file and predict."""
     import numpy as np
 
-    from effnet.export.onnx import INPUT, open_session
+    from effnet.exporting.onnx import INPUT, OUTPUT, open_session
 
     session = open_session(Path(asked["model"]), asked["threads"])
     images = np.random.default_rng(0).random(asked["shape"], np.float32)
     for _ in range(NUM_PREDICTIONS):
-        session.run(None, {INPUT: images})
+        session.run([OUTPUT], {INPUT: images})
     return {"on_gpu": None}
 
 

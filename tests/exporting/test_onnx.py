@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from effnet.errors import EffnetError
-from effnet.export.onnx import INPUT, OUTPUT, open_session, write_onnx
+from effnet.exporting.onnx import INPUT, OUTPUT, open_session, write_onnx
 from effnet.network.model import ConvNet
 from effnet.spec.families import B0_CIFAR, QUICK_CIFAR
 from effnet.spec.netspec import NetSpec

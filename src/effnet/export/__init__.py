@@ -1,1 +1,0 @@
-"""Export: a trained network in the formats of other programs."""
