@@ -117,7 +117,7 @@ def work(pipe: Connection, model: Path, bodies: list[bytes], core: int) -> None:
     """Decode, preprocess and compute, when told to, for some seconds."""
     import numpy as np
 
-    from effnet.imaging.decode import decode
+    from effnet.inference.answers import read_pixels
     from effnet.inference.prediction import top_classes
     from effnet.inference.runtime import load
 
@@ -130,7 +130,7 @@ def work(pipe: Connection, model: Path, bodies: list[bytes], core: int) -> None:
         count, started = 0, perf_counter()
         while perf_counter() - started < seconds:
             chosen = [bodies[(count + place) % len(bodies)] for place in range(batch)]
-            pixels = np.stack([preprocess.pixels(decode(body, preprocess.mode)) for body in chosen])
+            pixels = np.stack([read_pixels(preprocess, body, "image") for body in chosen])
             for probs in classifier.probs(pixels):
                 top_classes(probs, names, 5)
             count += batch
