@@ -123,14 +123,14 @@ def work(pipe: Connection, model: Path, bodies: list[bytes], core: int) -> None:
 
     os.sched_setaffinity(0, {core})
     classifier = load(model, num_threads=1)
-    names = classifier.header.class_names
+    names, preprocess = classifier.header.class_names, classifier.header.preprocess
     pipe.send("ready")
     while (task := pipe.recv()) is not None:
         batch, seconds = task
         count, started = 0, perf_counter()
         while perf_counter() - started < seconds:
             chosen = [bodies[(count + place) % len(bodies)] for place in range(batch)]
-            pixels = np.stack([read_pixels(classifier.header.preprocess, body, "image") for body in chosen])
+            pixels = np.stack([read_pixels(preprocess, body, "image") for body in chosen])
             for probs in classifier.probs(pixels):
                 top_classes(probs, names, 5)
             count += batch

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import PlainTextResponse
 
 from effnet.imaging import preprocess as preprocessing
-from effnet.inference.server.answers import ModelAnswer, PredictAnswer, ReadyAnswer
+from effnet.inference.server.schema import ModelAnswer, PredictAnswer, ReadyAnswer
 from effnet.inference.server.describe import PROBLEMS, REQUEST
 from effnet.inference.server.predict import predict
 from effnet.inference.server.refusals import PlainJson

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from effnet.inference.server.answers import ProblemAnswer
+from effnet.inference.server.schema import ProblemAnswer
 from effnet.inference.server.maps import MAP_KINDS
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {

@@ -23,15 +23,16 @@ def prove(classifier: OnnxClassifier) -> None:
         ModelFileError: it does not compute, or no finite numbers, or not one for each class.
 
     """
-    num_classes = classifier.header.num_classes
+    num_classes, path = classifier.header.num_classes, classifier.path
     for num_images in (1, 2):
         try:
-            logits = classifier.logits(noise(classifier, num_images))
+            logits, features = classifier.logits_and_features(noise(classifier, num_images))
+            classifier.maps_of(features, [0])
         except Exception as error:
-            raise ModelFileError(f"{classifier.path}: the network does not compute: {error}") from error
+            raise ModelFileError(f"{path}: the network does not compute: {error}") from error
         if logits.shape != (num_images, num_classes) or not np.isfinite(logits).all():
             raise ModelFileError(
-                f"{classifier.path}: the network gives no {num_classes} finite numbers an image"
+                f"{path}: the network gives no {num_classes} finite numbers an image"
             )
 
 
