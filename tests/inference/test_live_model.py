@@ -83,7 +83,7 @@ def test_a_network_that_computes_no_numbers_is_refused_at_the_start(tmp_path: Pa
     path = write_onnx_model(tmp_path / "model.onnx")
     model = onnx.load(path)
     for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
+        if tensor.name.startswith("classifier"):
             values = onnx.numpy_helper.to_array(tensor) * float("nan")
             tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
     onnx.save(model, path)

@@ -215,8 +215,8 @@ async function openCamera() {
   const video = element("video");
   video.srcObject = stream;
   filming(true);
-  await video.play();
-  element("shoot").focus();
+  await video.play().catch(() => {}); // closed before its first picture
+  if (stream !== null) element("shoot").focus();
 }
 
 function closeCamera() {
