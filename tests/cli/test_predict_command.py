@@ -179,7 +179,9 @@ def test_after_kills_at_random_moments_no_row_is_lost_and_none_is_there_twice(
 
 def test_ctrl_c_says_how_to_go_on(model: Path, tmp_path: Path) -> None:
     folder, out = many_images(tmp_path / "photos", 20_000), tmp_path / "rows.jsonl"
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a shell starts in the background ignores it
     process = start("predict", model, folder, "--out", out)
+    signal.signal(signal.SIGINT, before)
     until(process, tmp_path / "rows.jsonl.partial", 100)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
