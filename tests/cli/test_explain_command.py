@@ -156,6 +156,13 @@ def test_a_flag_of_several_values_is_given_once(
     assert error.startswith(f"{flag} is given twice; write {flag} ")
 
 
+def test_a_file_of_predictions_is_another_run(place: Path, tmp_path: Path, capsys: Capture) -> None:
+    command = ("predict", place / "model.safetensors", place / "images", "--explain", tmp_path / "maps")
+    error = failed(capsys, *command, "--out", tmp_path / "rows.csv")
+    assert error.startswith("--out FILE and --explain DIR are two runs")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_network_that_ends_in_a_single_cell_is_refused(
     place: Path, tmp_path: Path, capsys: Capture
 ) -> None:

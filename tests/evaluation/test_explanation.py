@@ -34,6 +34,14 @@ def test_named_classes_are_mapped_in_their_order_with_their_probabilities() -> N
     ]
 
 
+def test_probabilities_are_calibrated_as_those_of_predictions_are() -> None:
+    model = classifier_of()
+    model.header = replace(model.header, temperature=3.0)
+    (prediction,), (explanation,) = model.predict(noise()), model.explain(noise())
+    assert explanation.prediction == prediction
+    assert prediction != classifier_of().predict(noise())[0]
+
+
 def test_a_map_is_that_of_its_image_and_class() -> None:
     model = classifier_of()
     _, second = model.explain([noise(1), noise(2)], classes=["dog"])

@@ -70,6 +70,12 @@ def comparison(folder: Path, class_names: tuple[str, ...], labels: tuple[str, ..
     return write_comparison(made, folder, data=data, command="effnet evaluate")
 
 
+def maps(folder: Path, image: Path, *models: Classifier) -> Path:
+    Image.effect_noise((90, 60), 90).convert("RGB").save(image)
+    explained = [model.explain(image, maps=len(HOSTILE)) for model in models]
+    return effnet.write_explanations(folder, *explained, command="effnet " + "x" * 200, notes=["a <b> note"])
+
+
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("pages")
@@ -79,12 +85,17 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "report of a hundred classes": report(root / "2", MANY),
         "comparison with hostile names": comparison(root / "3", HOSTILE, two),
         "comparison of a hundred classes": comparison(root / "4", MANY, five),
+        "maps of hostile names": maps(root / "5", root / f"{'<b>' * 20}.png", classifier(HOSTILE, 0.6)),
+        "maps of several models": maps(
+            root / "6", root / "image.png", *(classifier(names, 1.0) for names in (HOSTILE, MANY, MANY))
+        ),
     }
 
 
 PAGES = (
     "report with hostile names", "report of a hundred classes",
     "comparison with hostile names", "comparison of a hundred classes",
+    "maps of hostile names", "maps of several models",
 )  # fmt: skip
 
 
@@ -120,7 +131,7 @@ def test_the_browser_sees_what_is_wrong(browser: Browser, tmp_path: Path) -> Non
 
 
 def test_hostile_names_run_nothing(browser: Browser, pages: dict[str, Path]) -> None:
-    for name in ("report with hostile names", "comparison with hostile names"):
+    for name in ("report with hostile names", "comparison with hostile names", "maps of hostile names"):
         browser.show(pages[name], Window())
         assert browser.evaluate("document.scripts.length") == 0
         assert browser.evaluate("[...document.images].every(image => image.src.startsWith('data:'))")

@@ -47,6 +47,8 @@ def run(args: Sequence[str]) -> None:
         raise UsageError("missing IMAGE or FOLDER (see effnet predict --help)")
     check_once(args)
     if form.out is not None:
+        if form.explaining != ExplainFlags():
+            raise UsageError("--out FILE and --explain DIR are two runs: one for all images, one for some")
         from effnet.cli.predict_file import write_predictions
 
         write_predictions(form, form.out)
