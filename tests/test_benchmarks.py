@@ -172,3 +172,15 @@ def test_the_model_of_latency_is_judged_by_networks_it_never_saw(tmp_path: Path)
 def test_without_a_record_nothing_is_written(tmp_path: Path) -> None:
     flags = ["digits", "--rounds", "1", "--seconds", "0.1", "--resolution", "8", "--no-record"]
     assert results("loop_overhead", *flags, folder=tmp_path) == []
+
+
+@pytest.mark.slow
+def test_programs_that_predict_are_measured_side_by_side(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    names = ["ours", "onnxruntime, timm's export", "timm eager", "ours, int8"]
+    flags = ["--side", "32", "--batch", "1", "3", "--rounds", "2", "--seconds", "0", "--threads", "1"]
+    rows = results("inference", *flags, "--only", *names, folder=tmp_path)
+    assert [(row["batch"], row["program"]) for row in rows] == [(n, name) for n in (1, 3) for name in names]
+    for row in rows:
+        assert min(row["rounds"]) <= row["milliseconds"] <= max(row["rounds"])
+        assert row["difference"] <= 1e-4 or row["program"] == "ours, int8"

@@ -1,7 +1,7 @@
 """Runs of onnxruntime: one image on all threads together, many images side by side, each on one thread.
 
 Threads that share an image wait for each other at each of its two hundred operators; threads with an image
-each do not. On 2 cores 16 images of B0 at 224 pixels take 51 ms that way, and 73 ms with both threads at
+each do not. On 2 cores 16 images of B0 at 224 pixels take 51 ms that way, and 76 ms with both threads at
 every operator (docs/experiments.md).
 """
 
