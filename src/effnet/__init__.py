@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.html import write_report as write_report
     from effnet.exporting.run import export as export
+    from effnet.inference.server.run import serve as serve
     from effnet.inference.tofile import predict_to as predict_to
     from effnet.loading import load as load
     from effnet.network.model import create_model as create_model
@@ -36,6 +37,7 @@ _PUBLIC = {
     "budget": "effnet.sizing.budget.run",
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
+    "serve": "effnet.inference.server.run",
     "load": "effnet.loading",
     "export": "effnet.exporting.run",
     "predict_to": "effnet.inference.tofile",
@@ -59,6 +61,7 @@ __all__ = [
     "resume",
     "scale",
     "search",
+    "serve",
     "study",
     "train",
     "write_report",

@@ -21,6 +21,14 @@ class DataError(EffnetError):
     """A data set or an image cannot be used as it is."""
 
 
+class NotAnImageError(DataError):
+    """What should be an image is none, or of a format that is not taken."""
+
+
+class TooManyPixelsError(DataError):
+    """An image is too large to be decoded, by what its header says."""
+
+
 class ModelFileError(EffnetError):
     """A model file is missing, damaged, or not one of ours."""
 

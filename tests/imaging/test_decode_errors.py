@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from broken import png_header
-from effnet.errors import DataError
-from effnet.imaging.decode import decode
+from effnet.errors import DataError, NotAnImageError, TooManyPixelsError
+from effnet.imaging.decode import Bounds, decode
 
 
 def encoded(kind: str) -> bytes:
@@ -122,3 +122,24 @@ def test_a_truncated_pillow_image_is_called_by_its_name() -> None:
         pytest.raises(DataError, match=r"^image 3: damaged image: "),
     ):
         decode(image, name="image 3")
+
+
+def test_fewer_pixels_can_be_allowed() -> None:
+    file = encoded("PNG")
+    assert decode(file, bounds=Bounds(max_pixels=9 * 12)).mode == "RGB"
+    with pytest.raises(TooManyPixelsError, match=r"^image: 9×12 pixels; at most 107 pixels are read: scale"):
+        decode(file, bounds=Bounds(max_pixels=107))
+
+
+def test_other_formats_can_be_excluded() -> None:
+    bounds = Bounds(formats=("PNG",))
+    assert decode(encoded("PNG"), bounds=bounds).mode == "RGB"
+    with pytest.raises(NotAnImageError, match=r"^image: not an image in a format that Pillow reads$"):
+        decode(encoded("JPEG"), bounds=bounds)
+
+
+def test_a_signalling_nan_is_as_black_as_others() -> None:
+    values = np.array([0x7FA00000, 0x3F800000], dtype=np.uint32).view(np.float32).reshape(1, 2)
+    file = BytesIO()
+    Image.fromarray(values).save(file, "TIFF")
+    assert np.asarray(decode(file.getvalue(), "L")).tolist() == [[0, 255]]

@@ -108,6 +108,33 @@ def test_the_middle_of_square_is_pixels(interpolation: Interpolation, side: int,
     assert np.array_equal(whole[:, cut:-cut, cut:-cut], preprocess.pixels(image))
 
 
+@given(
+    side=st.integers(20, 60),
+    crop=st.floats(0.3, 1.0),
+    width=st.integers(60, 2000),
+    height=st.integers(60, 2000),
+)
+def test_the_region_is_the_part_of_the_picture_that_is_kept(
+    side: int, crop: float, width: int, height: int
+) -> None:
+    preprocess = Preprocess(side, crop, "bilinear", (0.5,), (0.5,))
+    left, top, right, bottom = preprocess.region(width, height)
+    shares = (np.arange(side) + 0.5) / side  # where the centres of the kept pixels lie in it
+    across, down = ramp(width, height), ramp(height, width).transpose(Image.Transpose.TRANSPOSE)
+    np.testing.assert_allclose(
+        preprocess.pixels(across)[0].mean(0), 255 * (left + shares * (right - left)), atol=5
+    )
+    np.testing.assert_allclose(
+        preprocess.pixels(down)[0].mean(1), 255 * (top + shares * (bottom - top)), atol=5
+    )
+
+
+def ramp(width: int, height: int) -> Image.Image:
+    """Return a grey image that becomes brighter from left to right."""
+    values = 255 * (np.arange(width) + 0.5) / width
+    return Image.fromarray(np.repeat(values.round().astype(np.uint8)[None], height, axis=0))
+
+
 def test_grey_networks_see_the_luminance() -> None:
     image = noise(8, 8)
     assert np.array_equal(grey(8).pixels(image)[0], np.asarray(image.convert("L")))

@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),
     "predict": ("effnet.cli.predict", "classify images with a model file"),
     "export": ("effnet.cli.export", "write a model file as ONNX, proved, also in int8"),
+    "serve": ("effnet.cli.serve", "answer images over HTTP, with a page"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
 }
 
@@ -36,6 +37,12 @@ INSTALL = {
     "sqlalchemy": "search",
     "onnx": "export",
     "onnxruntime": "serve",
+    "fastapi": "serve",
+    "httptools": "serve",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
     "pyarrow": "parquet",
 }
 

@@ -17,8 +17,8 @@ _FRAME = "│╭╮╰╯─ "
 
 # How tyro words a value that a configuration group rejected.
 _VALIDATION = re.compile(
-    r"Error parsing config\.(?P<group>\w+): 1 validation error for \w+ (?P<key>\w+) (?P<reason>.*?) "
-    r"\[type=\w+, input_value=(?P<value>.*?), input_type="
+    r"Error parsing (?:config\.(?P<group>\w+)|settings): 1 validation error for \w+ (?P<key>\w+) "
+    r"(?P<reason>.*?) \[type=\w+, input_value=(?P<value>.*?), input_type="
 )
 
 
@@ -59,7 +59,8 @@ def one_line(box: str) -> str:
         return "missing " + " and ".join(names)
     invalid = _VALIDATION.search(text)
     if invalid:
-        return f"{invalid['group']}.{invalid['key']} = {invalid['value']}: {_lower(invalid['reason'])}"
+        key = ".".join(part for part in (invalid["group"], invalid["key"]) if part is not None)
+        return f"{key} = {invalid['value']}: {_lower(invalid['reason'])}"
     suggested = [line.split()[0] for lines in others for line in lines[1:] if line.startswith("--")]
     is_typo = any(lines[0].startswith("Perhaps you meant") for lines in others)
     return _lower(text).rstrip(".") + (f"; perhaps you meant {' or '.join(suggested)}" if is_typo else "")

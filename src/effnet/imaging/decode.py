@@ -1,5 +1,6 @@
 """Decode an image file into RGB or greyscale pixels, whatever mode it was stored in."""
 
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Literal
@@ -7,14 +8,30 @@ from typing import Literal
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from effnet.errors import DataError
+from effnet.errors import DataError, NotAnImageError, TooManyPixelsError
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: 179 megapixels
 
-_LIMIT = f"at most {MAX_PIXELS:,} pixels are read: scale the image down, or remove it"
-
 Mode = Literal["RGB", "L"]
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is decoded at all; narrower where images come from strangers."""
+
+    max_pixels: int = MAX_PIXELS
+    """Width times height, by the header; no more than Pillow's own limit."""
+    formats: tuple[str, ...] | None = None
+    """Formats by Pillow's names; every one that it reads when None."""
+
+    @property
+    def rule(self) -> str:
+        """What to do about an image with more pixels."""
+        return f"at most {self.max_pixels:,} pixels are read: scale the image down, or remove it"
+
+
+ANYTHING = Bounds()
 
 # What makes the stored picture upright, by the value of the EXIF tag; 1 is upright already.
 _UPRIGHT = {
@@ -28,7 +45,13 @@ _UPRIGHT = {
 }
 
 
-def decode(source: Path | bytes | Image.Image, mode: Mode = "RGB", name: str | None = None) -> Image.Image:
+def decode(
+    source: Path | bytes | Image.Image,
+    mode: Mode = "RGB",
+    name: str | None = None,
+    *,
+    bounds: Bounds = ANYTHING,
+) -> Image.Image:
     """Decode an image, turn it upright (EXIF) and convert it to RGB or greyscale.
 
     Transparent pixels are laid over white; 16-bit greyscale is scaled to 8 bits, not cut off; of an
@@ -42,26 +65,28 @@ def decode(source: Path | bytes | Image.Image, mode: Mode = "RGB", name: str | N
     called = name or (str(source) if isinstance(source, Path) else "image")
     try:
         if isinstance(source, Image.Image):
-            return _finished(source, mode)
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return _finished(image, mode)
+            return _finished(source, mode, bounds)
+        with Image.open(
+            BytesIO(source) if isinstance(source, bytes) else source, formats=bounds.formats
+        ) as image:
+            return _finished(image, mode, bounds)
     except FileNotFoundError:
         raise DataError(f"{called}: no such file") from None
     except UnidentifiedImageError:
-        raise DataError(f"{called}: {_not_an_image(source)}") from None
+        raise NotAnImageError(f"{called}: {_not_an_image(source)}") from None
     except Image.DecompressionBombError:
-        raise DataError(f"{called}: too many pixels, by its header; {_LIMIT}") from None
-    except DataError as error:
-        raise DataError(f"{called}: {error}") from None
+        raise TooManyPixelsError(f"{called}: too many pixels, by its header; {bounds.rule}") from None
+    except TooManyPixelsError as error:
+        raise TooManyPixelsError(f"{called}: {error}") from None
     except MemoryError:
         raise
     except Exception as error:  # in a damaged file Pillow meets TypeError, struct.error, RuntimeError, …
         raise DataError(f"{called}: damaged image: {error}") from error
 
 
-def _finished(image: Image.Image, mode: Mode) -> Image.Image:
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"{image.width}×{image.height} pixels; {_LIMIT}")
+def _finished(image: Image.Image, mode: Mode, bounds: Bounds) -> Image.Image:
+    if image.width * image.height > bounds.max_pixels:
+        raise TooManyPixelsError(f"{image.width}×{image.height} pixels; {bounds.rule}")
     return to_mode(_upright(image), mode)
 
 
@@ -96,7 +121,9 @@ def _from_wide(image: Image.Image) -> Image.Image:
 
     Integer files hold 16 bits of range; float files hold 0 to 1, or 0 to 255 when they exceed 1.
     """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), nan=0.0, posinf=1.0, neginf=0.0)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is one that numpy warns of
+        wide = np.asarray(image, dtype=np.float64)
+    values = np.nan_to_num(wide, nan=0.0, posinf=1.0, neginf=0.0)
     if image.mode == "F":
         values = values * (255.0 if values.max(initial=0.0) <= 1.0 else 1.0)
     else:

@@ -71,13 +71,22 @@ class Preprocess:
         channels_last = array.reshape(side, side, len(self.mean))
         return np.ascontiguousarray(channels_last.transpose(2, 0, 1))
 
+    def region(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Return the part of a picture that `pixels` keeps: left, top, right, bottom, as shares."""
+        kept = [min(side, MAX_ASPECT * min(width, height)) for side in (width, height)]
+        resized = _resized(kept[0], kept[1], max(self.resolution, self.resized_short_side))
+        spans = []
+        for whole, trimmed, pixels in zip((width, height), kept, resized, strict=True):
+            start = (whole - trimmed) // 2 + trimmed * round((pixels - self.resolution) / 2) / pixels
+            spans.append((start / whole, (start + trimmed * self.resolution / pixels) / whole))
+        (left, right), (top, bottom) = spans
+        return left, top, right, bottom
+
     def _resize(self, image: Image.Image, short_side: int) -> Image.Image:
         """Resize so that the short side has exactly `short_side` pixels, keeping the aspect ratio."""
-        width, height = image.size
-        if min(width, height) == short_side:
+        if min(image.size) == short_side:
             return image
-        resized = [max(short_side, round(side * short_side / min(width, height))) for side in (width, height)]
-        return image.resize((resized[0], resized[1]), _RESAMPLING[self.interpolation])
+        return image.resize(_resized(*image.size, short_side), _RESAMPLING[self.interpolation])
 
     def normalise(self, values: Any) -> Any:
         """Normalise `values (…, C, H, W)`, floats from 0 to 1 in numpy or torch, into the network's input."""
@@ -96,6 +105,12 @@ class Preprocess:
         """Preprocess one image into `(C, resolution, resolution)` float32."""
         normalised: NDArray[np.float32] = self.normalise(self.pixels(image).astype(np.float32) / 255.0)
         return normalised
+
+
+def _resized(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Return a size whose short side is `short_side`, of the same aspect ratio."""
+    wide, high = (max(short_side, round(side * short_side / min(width, height))) for side in (width, height))
+    return wide, high
 
 
 def _trim(image: Image.Image) -> Image.Image:
