@@ -9,7 +9,6 @@ from threading import Event, Thread
 from typing import Any
 
 import numpy as np
-from onnx_models import write_onnx_model
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -18,6 +17,7 @@ from effnet.inference.server.live import LiveModel
 from effnet.inference.server.run import Server, configuration, listen
 from effnet.inference.server.settings import ServeSettings
 from effnet.inference.server.site import Site
+from onnx_models import write_onnx_model
 
 LOOPBACK = "http://127.0.0.1"
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx_models import HEADER, write_torch_model
 from PIL import ExifTags, Image
 from served import client, encoded, make_site
 from starlette.testclient import TestClient
 
 from effnet.evaluation import classifier
 from effnet.inference.runtime import OnnxClassifier, load
+from onnx_models import HEADER, write_torch_model
 
 NOISE = np.random.default_rng(0).integers(0, 256, (61, 83, 3), dtype=np.uint8)
 COLOUR = Image.fromarray(NOISE)

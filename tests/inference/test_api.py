@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from onnx_models import HEADER
 from PIL import Image
 from served import client, encoded, make_site, photo
 from starlette.testclient import TestClient
 
 from broken import png_header
 from effnet.inference.server.site import Site
+from onnx_models import HEADER
 
 NAMES = list(HEADER.class_names)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from onnx_models import HEADER, write_onnx_model
 from served import client, make_site, photo, post, running, talk
 from starlette.testclient import TestClient
 
 from effnet.errors import ModelFileError
 from effnet.inference.server.live import LiveModel
 from effnet.modelfile import header_to_json
+from onnx_models import HEADER, write_onnx_model
 
 TURNED = replace(HEADER, class_names=tuple(reversed(HEADER.class_names)))
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from onnx_models import write_onnx_model
 
 from effnet.inference.runtime import load
 from effnet.inference.server.pace import SIZES, best_batch, best_size
+from onnx_models import write_onnx_model
 
 
 def cost(start: float, each: float, crowded: float = 0.0) -> Callable[[int], float]:

@@ -14,12 +14,12 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from onnx_models import write_onnx_model, write_torch_model
 from served import photo, post, rest, talk
 
 from effnet.cli.main import COMMANDS, main
 from effnet.errors import EffnetError
 from effnet.inference.server.exported import ready_file
+from onnx_models import write_onnx_model, write_torch_model
 
 TOKEN = "a-token-of-some-length"
 

@@ -4,10 +4,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import PlainTextResponse
 
 from effnet.imaging import preprocess as preprocessing
-from effnet.inference.server.schema import ModelAnswer, PredictAnswer, ReadyAnswer
 from effnet.inference.server.describe import PROBLEMS, REQUEST
 from effnet.inference.server.predict import predict
 from effnet.inference.server.refusals import PlainJson
+from effnet.inference.server.schema import ModelAnswer, PredictAnswer, ReadyAnswer
 from effnet.inference.server.seeing import FORMATS
 from effnet.inference.server.site import name_of, site_of
 from effnet.spec import netspec

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from effnet.inference.server.schema import ProblemAnswer
 from effnet.inference.server.maps import MAP_KINDS
+from effnet.inference.server.schema import ProblemAnswer
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: {

@@ -31,9 +31,7 @@ def prove(classifier: OnnxClassifier) -> None:
         except Exception as error:
             raise ModelFileError(f"{path}: the network does not compute: {error}") from error
         if logits.shape != (num_images, num_classes) or not np.isfinite(logits).all():
-            raise ModelFileError(
-                f"{path}: the network gives no {num_classes} finite numbers an image"
-            )
+            raise ModelFileError(f"{path}: the network gives no {num_classes} finite numbers an image")
 
 
 def best_batch(classifier: OnnxClassifier) -> int:
