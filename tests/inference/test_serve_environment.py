@@ -2,10 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import venv
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -99,4 +101,21 @@ def test_it_predicts_into_a_file(environment: Path, model: Path, tmp_path: Path)
     assert json.loads((tmp_path / "rows.jsonl").read_text(encoding="utf-8").splitlines()[0])["error"] is None
 
 
-# Place for `effnet serve`: it starts in this environment, answers the photo, and ends in order.
+def test_it_serves(environment: Path, model: Path) -> None:
+    photo = (model.parent / "photo.jpg").read_bytes()
+    outside = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    command = [str(environment / "effnet"), "serve", str(model), "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=outside) as process:
+        assert process.stderr is not None
+        try:
+            url = json.loads(process.stderr.readline())["url"]
+            request = Request(f"{url}/v1/predict", photo, {"Content-Type": "image/jpeg"})
+            with urlopen(request, timeout=60) as answer:
+                (prediction,) = json.load(answer)["predictions"]
+            process.send_signal(signal.SIGTERM)
+            process.stderr.read()
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+    (expected,) = load(model).predict(model.parent / "photo.jpg")
+    assert prediction["classes"][0]["name"] == expected.classes[0][0]
