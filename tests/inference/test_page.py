@@ -189,6 +189,23 @@ def test_the_camera_takes_a_picture(page: Page) -> None:
     expect(page.locator("#video")).to_be_hidden()
 
 
+def test_the_camera_takes_no_picture_before_its_first(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          const play = HTMLMediaElement.prototype.play;
+          HTMLMediaElement.prototype.play = async function () {
+            await new Promise((done) => (window.warmUp = done));
+            return play.call(this);
+          };
+        }"""
+    )
+    page.get_by_role("button", name="Use the camera").click()
+    expect(page.get_by_role("button", name="Take the picture")).to_be_disabled()
+    page.evaluate("() => window.warmUp()")
+    page.get_by_role("button", name="Take the picture").click()
+    is_answered(page)
+
+
 def test_the_camera_can_be_closed(page: Page) -> None:
     page.get_by_role("button", name="Use the camera").click()
     page.get_by_role("button", name="Close the camera").click()

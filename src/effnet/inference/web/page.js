@@ -206,17 +206,22 @@ function take(files) {
 
 async function openCamera() {
   complain("");
+  let opened;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    opened = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
   } catch (error) {
     complain(error.name === "NotAllowedError" ? "The camera was not allowed." : "There is no camera to use.");
     return;
   }
+  stream = opened;
   const video = element("video");
   video.srcObject = stream;
+  element("shoot").disabled = true; // until there is a first picture to take
   filming(true);
   await video.play().catch(() => {}); // closed before its first picture
-  if (stream !== null) element("shoot").focus();
+  if (stream !== opened) return;
+  element("shoot").disabled = false;
+  element("shoot").focus();
 }
 
 function closeCamera() {
