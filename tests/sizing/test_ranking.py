@@ -1,6 +1,7 @@
 """The ranking: mean and spread, who is told apart from the best, and what may be claimed."""
 
 from dataclasses import replace
+from math import sqrt
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -10,11 +11,13 @@ import pytest
 from effnet import config as configuration
 from effnet.config import TrainConfig
 from effnet.data.datasets import open_digits
+from effnet.evaluation.significance import wilson_interval
 from effnet.sizing.outcomes import MAX_POINTS, from_attrs, to_attrs
 from effnet.sizing.search.candidates import candidates
 from effnet.sizing.search.ledger import ERROR, Entry, Job, Ledger
 from effnet.sizing.search.plan import Plan, SearchConfig, differences, search_config
 from effnet.sizing.search.ranking import EPOCHS, Ranking, rank
+from effnet.sizing.statistics import accuracy_interval
 from effnet.sizing.trial import Outcome
 from tiny_search import BASE, SETTINGS, space
 
@@ -80,6 +83,17 @@ def test_candidates_are_in_the_order_of_their_means() -> None:
     best = found.ranked[0]
     assert best.mean == pytest.approx(mean([160, 161, 162]) / NUM_VAL)
     assert best.spread == pytest.approx(stdev([160, 161, 162]) / NUM_VAL)
+
+
+def test_an_accuracy_has_the_interval_over_images_where_seeds_agree() -> None:
+    alike = [outcome(150, seed, 10 * seed) for seed in range(3)]
+    assert accuracy_interval(alike) == wilson_interval(150, NUM_VAL) == accuracy_interval(alike[:1])
+
+
+def test_an_accuracy_has_the_interval_over_seeds_where_they_disagree() -> None:
+    low, high = accuracy_interval([outcome(count, seed) for seed, count in enumerate([120, 150, 180])])
+    assert low == pytest.approx(0.75 - 4.303 * 0.15 / sqrt(3), abs=1e-4)
+    assert high == 1.0  # no accuracy is above
 
 
 def test_a_clear_difference_is_significant() -> None:

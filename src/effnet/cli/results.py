@@ -14,10 +14,11 @@ MAX_LISTED_CLASSES = 20
 def print_evaluation(evaluation: Evaluation) -> None:
     """Print the totals, and the table of classes when it fits."""
     out = console()
+    top5 = f"top-5 {evaluation.top5:.2%}, " if len(evaluation.classes) > 5 else ""
     out.print(
         f"\n[bold]{evaluation.split}: {evaluation.top1:.2%} ({interval(evaluation.interval)}) "
         f"of {evaluation.num_images:,} images right, {evaluation.num_errors:,} errors[/]{drawn(evaluation)}; "
-        f"top-5 {evaluation.top5:.2%}, loss {evaluation.loss:.4f}, {trust(evaluation)}"
+        f"{top5}loss {evaluation.loss:.4f}, {trust(evaluation)}"
     )
     if len(evaluation.classes) > MAX_LISTED_CLASSES:
         out.print(f"the {MAX_LISTED_CLASSES} of {len(evaluation.classes)} classes with the lowest F1:")

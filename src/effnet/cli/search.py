@@ -138,16 +138,17 @@ def print_result(result: SearchResult) -> None:
 def ranking_table(ranking: Ranking, plan: Plan) -> Table:
     """Lay out the ranked candidates."""
     is_tradeoff = plan.search.objective == "tradeoff"
-    factors = ["alpha", "beta", "gamma", "blocks", "pixels", "MACs", "of target"]
-    found = ["accuracy", "±", *(["score"] if is_tradeoff else []), "best ahead by (points)"]
+    factors = ["alpha", "beta", "gamma", "blocks", "pixels", "MACs"]
+    found = ["accuracy", "±", "95 % interval", *(["score"] if is_tradeoff else []), "best ahead by (points)"]
     made = table("", [*factors, *found], left=0)
     for row in ranking.ranked:
         by, spec, behind = row.candidate.coefficients, row.candidate.spec, row.behind
         made.add_row(
             f"{by.alpha:g}", f"{by.beta:g}", f"{by.gamma:g}",
             str(spec.num_blocks), str(spec.resolution), big(row.candidate.macs),
-            f"× {plan.space.ratio(row.candidate):.2f}", f"{row.mean:.2%}",
+            f"{row.mean:.2%}",
             "" if row.spread is None else f"{row.spread:.2%}",
+            f"{100 * row.interval[0]:.1f}–{100 * row.interval[1]:.1f}",
             *([f"{row.score:.4f}"] if is_tradeoff else []),
             "" if behind is None else f"{signed(behind.difference)} ({interval(behind.seed_interval)})",
         )  # fmt: skip

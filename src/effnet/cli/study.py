@@ -161,17 +161,19 @@ def accuracy_table(result: StudyResult) -> Table:
     """Lay out accuracies and differences as the paper's Table 7 does."""
     reference = result.study.question.arms[-1]
     contrasts = {contrast.second: contrast for contrast in result.findings.contrasts}
-    columns = ["scaled by", "MACs", "accuracy", f"{reference} − it", "p (Holm)", "claim"]
+    columns = ["scaled by", "MACs", "accuracy", "95 % interval", f"{reference} − it", "p (Holm)", "claim"]
     made = table("validation accuracy at equal cost, mean ± standard deviation over the seeds", columns)
     made.columns[-1].justify, made.columns[-1].no_wrap = "left", False
     for row in result.findings.rows:
         contrast = contrasts.get(row.network)
         comparison = None if contrast is None else contrast.comparison
         spread = "" if row.spread is None else f" ± {row.spread:.2%}"
+        bounds = row.interval
         made.add_row(
             row.network.label,
             big(row.network.cost.macs) + (" !" if result.study.is_off(row.network) else ""),
             "–" if row.mean is None else f"{row.mean:.2%}{spread}",
+            "" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}",
             "" if comparison is None else f"{100 * comparison.difference:+.2f} points",
             "" if contrast is None or contrast.p_value is None else f"{contrast.p_value:.3f}",
             "" if contrast is None else escape(contrast.verdict),

@@ -7,6 +7,7 @@ from math import erfc, sqrt
 import numpy as np
 
 from effnet.errors import EffnetError
+from effnet.evaluation.significance import wilson_interval
 from effnet.sizing.trial import Outcome
 
 CONFIDENCE = 0.95
@@ -71,6 +72,21 @@ def compare(first: Sequence[Outcome], second: Sequence[Outcome]) -> Comparison |
         p_value=p_value,
         num_seeds=len(seeds),
     )
+
+
+def accuracy_interval(outcomes: Sequence[Outcome]) -> tuple[float, float]:
+    """Return the 95 % interval of the mean validation accuracy of one or more trainings of a network.
+
+    The wider of two: over other seeds (t, with two seeds or more), and over other images (Wilson, as if one
+    network had answered as many images as each training did).
+    """
+    means = np.array([np.mean(outcome.correct) for outcome in outcomes], np.float64)
+    num_images = len(outcomes[0].correct)
+    intervals = [wilson_interval(round(float(means.mean()) * num_images), num_images)]
+    if len(means) > 1:
+        intervals.append(paired_t(means)[:2])
+    low, high = max(intervals, key=lambda bounds: bounds[1] - bounds[0])
+    return max(0.0, low), min(1.0, high)
 
 
 def gain(ours: Outcome, theirs: Outcome) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

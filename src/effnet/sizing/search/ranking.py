@@ -11,7 +11,7 @@ from effnet.sizing.outcomes import from_attrs
 from effnet.sizing.search.candidates import Candidate
 from effnet.sizing.search.ledger import Job, Ledger
 from effnet.sizing.search.plan import Plan
-from effnet.sizing.statistics import CONFIDENCE, Comparison, compare
+from effnet.sizing.statistics import CONFIDENCE, Comparison, accuracy_interval, compare
 from effnet.sizing.trial import Outcome
 from effnet.spec.scale import Coefficients
 
@@ -47,6 +47,11 @@ class Row:
         return stdev(outcome.val_top1 for outcome in self.outcomes) if len(self.outcomes) > 1 else None
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the mean accuracy; see `accuracy_interval`."""
+        return accuracy_interval(self.outcomes)
+
+    @property
     def is_tied(self) -> bool:
         """Whether it cannot be told from the best, as far as a claim is possible."""
         return self.p_value is not None and self.p_value >= 1 - CONFIDENCE
@@ -60,6 +65,7 @@ class Row:
             "seeds": [outcome.config.seed for outcome in self.outcomes],
             "mean": self.mean if self.outcomes else None,
             "spread": self.spread,
+            "interval": self.interval if self.outcomes else None,
             "score": self.score if self.outcomes else None,
             "note": self.note,
             "behind": None if self.behind is None else self.behind.to_dict(),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
 
+from effnet.sizing.statistics import accuracy_interval
 from effnet.sizing.study.arms import Network
 from effnet.sizing.study.law import share_wrong
 from effnet.sizing.trial import Outcome
@@ -30,6 +31,11 @@ class Row:
     def spread(self) -> float | None:
         """Standard deviation over the seeds; None with fewer than two."""
         return stdev(self.accuracies) if len(self.outcomes) > 1 else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 % interval of the mean; None before the first seed is done."""
+        return accuracy_interval(self.outcomes) if self.outcomes else None
 
     @property
     def error(self) -> float:
@@ -60,6 +66,7 @@ class Row:
             "deviation": network.deviation,
             "val_top1": self.mean,
             "spread": self.spread,
+            "interval": self.interval,
             "trials": [
                 {
                     "seed": outcome.config.seed,
