@@ -35,8 +35,9 @@ class Serving:
 
     def events(self, name: str) -> list[dict[str, object]]:
         """Return the lines of the log with this event."""
-        lines = map(json.loads, self.log.read_text().splitlines())
-        return [line for line in lines if line["event"] == name]
+        lines = self.log.read_text(errors="replace").split("\n")
+        events = (json.loads(line) for line in lines if line.startswith("{"))  # libtiff writes there too
+        return [event for event in events if event["event"] == name]
 
 
 @contextmanager
