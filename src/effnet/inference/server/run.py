@@ -16,6 +16,7 @@ from effnet.inference.server.app import create_app
 from effnet.inference.server.exported import ready_file
 from effnet.inference.server.live import LiveModel
 from effnet.inference.server.logs import log, take_over_logs
+from effnet.inference.server.memory import return_large_blocks
 from effnet.inference.server.patience import PatientConfig, PatientProtocol
 from effnet.inference.server.settings import ServeSettings
 from effnet.inference.server.site import Site
@@ -92,6 +93,7 @@ def serve(
             on_ready(url)
 
         take_over_logs()
+        return_large_blocks()
         Server(configuration(site), site, say_ready).run(sockets=[listening])
         log("stopped")
 
