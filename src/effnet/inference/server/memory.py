@@ -11,7 +11,7 @@ def return_large_blocks() -> None:
     """Let glibc borrow each block of 4 MB and more from the system, and return it when it is freed.
 
     By itself it raises that bound to the largest block freed so far, up to 32 MB, and takes smaller ones from
-    a heap where small things that live on keep large holes: among 11,000 requests, 8,400 of them broken, a few
+    a heap where small things that live on keep large holes: among 11,000 requests (8,400 broken) a few
     huge pictures made the process 20 MB larger for good, and with this 5 MB. Photos of up to 1.3 megapixels
     are below the bound and cost no more than before.
     """
