@@ -3,7 +3,7 @@
 import torch
 
 from effnet.evaluation.metrics import Evaluation, summarise
-from effnet.evaluation.summary import failures, summary
+from effnet.evaluation.summary import confused, failures, guessing, summary
 
 NAMES = ("ant", "bee", "cat")
 
@@ -28,7 +28,24 @@ def test_a_network_that_is_always_right_fails_nowhere() -> None:
     assert failures(of([0, 1, 2], [0, 1, 2])) == "Nowhere on these images: all are right."
 
 
+def test_a_confusion_that_happens_once_among_several_is_not_called_frequent() -> None:
+    assert confused(of([1, 2], [0, 1])) == "No class is taken for the same other one more than once."
+    assert confused(of([1, 1], [0, 1])) == "Most often it takes ant for bee (1 of 1 error)."
+
+
+def test_a_network_no_better_than_one_answer_for_all_is_called_so() -> None:
+    assert guessing(of([0, 1, 1, 0], [0, 0, 0, 1])) == (
+        "It is not shown to be better than saying ant of every image, which is right about 75.0%. "
+    )
+
+
+def test_a_network_that_is_better_than_one_answer_for_all_is_not_accused() -> None:
+    assert guessing(of([0, 1, 2] * 9, [0, 1, 2] * 9)) == ""
+
+
 def test_whether_probabilities_can_be_trusted_is_answered_too() -> None:
     question, answer = summary(of([0, 0, 0], [0, 1, 2]))[1]
     assert question == "Can its probabilities be trusted?"
-    assert answer == "Not quite: the network is surer than it is right."
+    assert answer == (
+        "Not quite: the network is surer than it is right. On average it is 100.0% sure, and 33.3% right."
+    )
