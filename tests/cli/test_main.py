@@ -56,7 +56,7 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
         (["train", "digits", "--recipe", "digts"], "unknown recipe 'digts'; known: digits,"),
         (["train", "digits", "--epochs", "0"], "epochs = 0: input should be greater than or equal to 1"),
         (["train", "digits", "--optim.lr", "-1"], "lr = -1.0: input should be greater than 0"),
-        (["train", "digits", "--optim.name", "sdg"], "'sdg' for --optim.name; known: adamw, rmsprop, sgd (see"),
+        (["train", "digits", "--optim.name", "sdg"], "'sdg' for --optim.name; known: adamw, rmsprop, sgd"),
         (["evaluate", "m", "digits", "--tta", "x"], "'x' for --tta; known: flip, flip-shifts, shifts (see"),
         (["train", "digits", "--model", "b99"], "unknown network 'b99'"),
         (["train", "digits", "--input.channels", "3"], "input.channels = 3 needs that many"),

@@ -85,6 +85,7 @@ def _draw_points(axis: "Axes", comparison: Comparison, costs: Sequence[float]) -
         )  # fmt: skip
     if max(costs) > WIDE * min(costs):
         axis.set_xscale("log")
+        axis.margins(x=0.15)
         axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_locator(NullLocator())
