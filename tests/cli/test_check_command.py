@@ -112,3 +112,10 @@ def test_copies_are_found_without_cleanlab(faulty: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "The same picture twice" in done.stdout
+
+
+def test_broken_files_are_not_taken_for_images_of_rare_classes(faulty: Path, capsys: Capture) -> None:
+    assert run(faulty) == 0
+    printed = capsys.readouterr().out
+    assert "Files that cannot be read" in printed
+    assert "were left out" not in printed

@@ -149,7 +149,10 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(
     [
         (["--ensemble"], "--ensemble needs two models or more: effnet evaluate A B DATA --ensemble"),
         (["--max-images", "0"], "--max-images 0: must be at least 1"),
-        (["--max-images", "2"], "max_images = 2: there are 3 classes, and each needs an image"),
+        (
+            ["--max-images", "2"],
+            "max_images = 2: there are 3 classes, and each needs an image; take 3 or more",
+        ),
         (["--seed", "-1"], "--seed -1: must be at least 0 and below 2^63"),
     ],
 )

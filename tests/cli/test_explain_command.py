@@ -156,6 +156,15 @@ def test_a_flag_of_several_values_is_given_once(
     assert error.startswith(f"{flag} is given twice; write {flag} ")
 
 
+@pytest.mark.parametrize("rest", [(), ("--maps", 2)])
+def test_a_flag_of_several_values_needs_one(
+    place: Path, tmp_path: Path, rest: tuple[object, ...], capsys: Capture
+) -> None:
+    command = ("predict", place / "model.safetensors", place / "images", "--explain", tmp_path)
+    error = failed(capsys, *command, "--beside", *rest)
+    assert error == "--beside names nothing; write --beside MODEL"
+
+
 def test_a_file_of_predictions_is_another_run(place: Path, tmp_path: Path, capsys: Capture) -> None:
     command = ("predict", place / "model.safetensors", place / "images", "--explain", tmp_path / "maps")
     error = failed(capsys, *command, "--out", tmp_path / "rows.csv")

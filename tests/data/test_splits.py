@@ -360,5 +360,7 @@ def test_another_seed_draws_another_sample() -> None:
 
 
 def test_a_sample_of_less_than_an_image_of_each_class_is_refused() -> None:
-    with pytest.raises(UsageError, match="max_images = 2: there are 3 classes, and each needs an image"):
+    with pytest.raises(
+        UsageError, match="max_images = 2: there are 3 classes, and each needs an image; take 3 or more"
+    ):
         sampled(HeldOut("test", samples(5, 5, 5)), 2, 0)

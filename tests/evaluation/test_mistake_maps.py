@@ -10,10 +10,10 @@ from PIL import Image
 import effnet
 from effnet.data.datasets import DataSet, Samples
 from effnet.evaluation.classifier import Classifier
-from effnet.evaluation.heat import overlay
+from effnet.evaluation.heat import overlay, seen
 from effnet.evaluation.metrics import summarise
-from effnet.evaluation.mistake_maps import map_mistakes
-from effnet.evaluation.mistakes import Mistake
+from effnet.evaluation.mistake_maps import map_hits, map_mistakes
+from effnet.evaluation.mistakes import Hit, Mistake
 from effnet.evaluation.page import embedded
 from effnet.spec.families import B0
 from effnet.spec.scale import scale
@@ -60,3 +60,18 @@ def test_a_network_that_ends_in_a_single_cell_has_a_report_without_maps(tmp_path
     page = report(tmp_path, classifier_of(replace(scale(B0, -8), resolution=32), side=32))
     assert "No maps: b0-phi-8 sees 32×32 pixels and ends in a single cell" in page.text
     assert not any("Map for" in str(image["alt"]) for image in page.of("img"))
+
+
+def test_a_right_answer_has_what_the_network_saw_and_the_map_of_its_class() -> None:
+    model = classifier_of()
+    (found,) = map_hits(model, [Hit("3", "bee", 0.9)], SAMPLES)
+    (explanation,) = model.explain(SAMPLES.read("3"), classes=["bee"])
+    hit, image, look = found
+    assert (hit.truth, look.word, look.name) == ("bee", "said", "bee")
+    assert image == embedded(seen(explanation.pixels))
+    assert look.picture == embedded(overlay(explanation.pixels, explanation.maps[0]))
+
+
+def test_a_network_that_ends_in_a_single_cell_has_no_maps_of_right_answers() -> None:
+    model = classifier_of(replace(scale(B0, -8), resolution=32), side=32)
+    assert map_hits(model, [Hit("3", "bee", 0.9)], SAMPLES) == []

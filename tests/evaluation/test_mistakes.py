@@ -9,6 +9,7 @@ from effnet.evaluation.mistakes import (
     Confusion,
     confident_mistakes,
     frequent_confusions,
+    typical_hits,
     weak_classes,
     weakest_first,
 )
@@ -67,3 +68,21 @@ def test_classes_without_images_come_after_the_weak_ones() -> None:
         ClassResult(name, 0.0, 0.0, f1, n) for name, f1, n in (("a", 0.0, 0), ("b", 0.9, 5), ("c", 0.2, 5))
     ]
     assert [result.name for result in weakest_first(classes)] == ["c", "b", "a"]
+
+
+def test_classes_as_weak_as_the_weakest_are_weak_too() -> None:
+    one_answer = summarise(torch.tensor([[9.0, 0, 0]] * 3), torch.arange(3), CLASS_NAMES, "test")
+    assert [result.name for result in weak_classes(one_answer)] == ["bee", "cat"]
+
+
+def test_of_a_class_the_right_answer_in_the_middle_is_typical() -> None:
+    logits = torch.tensor([[1.0, 0, 0], [5.0, 0, 0], [3.0, 0, 0], [0, 2.0, 0], [0, 9.0, 0]])
+    found = summarise(logits, torch.tensor([0, 0, 0, 1, 2]), CLASS_NAMES, "test", tuple("uvwxy"))
+    assert [(hit.name, hit.truth) for hit in typical_hits(found, 10)] == [("w", "ant"), ("x", "bee")]
+    assert [hit.truth for hit in typical_hits(found, 1)] == ["ant"]
+
+
+def test_without_a_right_answer_none_is_typical() -> None:
+    assert (
+        typical_hits(summarise(torch.eye(3)[[1, 2, 0]] * 9, torch.arange(3), CLASS_NAMES, "test"), 10) == []
+    )

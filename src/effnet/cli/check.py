@@ -82,7 +82,7 @@ def show(result: CheckResult) -> None:
         out.print(made)
     else:
         out.print("Nothing found.")
-    for sentence in trust(result.labels, result.num_images):
+    for sentence in trust(result.labels, result.num_readable):
         out.print(sentence, markup=False)
     out.print(f"\n  {result.page}  the pictures concerned, and what to do about each", markup=False)
     out.print(f"  {result.folder / TABLE_FILE}  all findings, one a line", markup=False)

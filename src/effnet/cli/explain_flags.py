@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,7 +28,7 @@ class ExplainFlags:
 
 
 def check_once(args: Sequence[str]) -> None:
-    """Refuse a flag that takes several values and is given twice: the first values would be lost.
+    """Refuse a flag that takes several values and is given twice, whose first values would be lost, or none.
 
     Raises:
         UsageError: it is.
@@ -36,3 +37,5 @@ def check_once(args: Sequence[str]) -> None:
     for flag, values in (("--class", "CLASS CLASS"), ("--beside", "MODEL MODEL")):
         if sum(arg.partition("=")[0] == flag for arg in args) > 1:
             raise UsageError(f"{flag} is given twice; write {flag} {values}")
+        if any(arg == flag and after.startswith("--") for arg, after in pairwise([*args, "--"])):
+            raise UsageError(f"{flag} names nothing; write {flag} {values.split()[0]}")

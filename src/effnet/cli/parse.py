@@ -21,6 +21,11 @@ _VALIDATION = re.compile(
     r"(?P<reason>.*?) \[type=\w+, input_value=(?P<value>.*?), input_type="
 )
 
+# How tyro lists the values that a flag takes: as a set, in another order each time.
+_CHOICES = re.compile(
+    r"(?P<value>'[^']*') for argument (?P<flag>'--[\w.-]+')\. Expected one of \((?P<known>.*?)\)\.?"
+)
+
 
 def parse(form: type[T], command: str, args: Sequence[str], default: T | None = None) -> T:
     """Parse arguments into a dataclass; `--help` prints and exits.
@@ -53,7 +58,7 @@ def is_given(flag: str, args: Sequence[str]) -> bool:
 def one_line(box: str) -> str:
     """Condense tyro's framed message: its statement, and the options it suggests."""
     statement, *others = _sections(box)
-    text = " ".join(statement)
+    text = _CHOICES.sub(_known, " ".join(statement))
     if text.startswith("Missing from"):
         names = [line for line in statement if line.isupper() or line.startswith("--")]
         return "missing " + " and ".join(names)
@@ -76,6 +81,12 @@ def _sections(box: str) -> list[list[str]]:
         else:
             sections[-1].append(content)
     return [section for section in sections if section] or [["wrong use"]]
+
+
+def _known(found: re.Match[str]) -> str:
+    """Word a choice that does not exist like other unknown names: what is allowed, in alphabetical order."""
+    known = sorted(set(re.findall(r"'([^']*)'", found["known"])) - {"None"})
+    return f"{found['value']} for {found['flag'].strip(chr(39))}; known: {', '.join(known)}"
 
 
 def _lower(text: str) -> str:

@@ -17,7 +17,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     top5 = f"top-5 {evaluation.top5:.2%}, " if len(evaluation.classes) > 5 else ""
     out.print(
         f"\n[bold]{evaluation.split}: {evaluation.top1:.2%} ({interval(evaluation.interval)}) "
-        f"of {evaluation.num_images:,} images right, {evaluation.num_errors:,} errors[/]{drawn(evaluation)}; "
+        f"of {evaluation.num_images:,} images right, {errors(evaluation)}[/]{drawn(evaluation)}; "
         f"{top5}loss {evaluation.loss:.4f}, {trust(evaluation)}"
     )
     if len(evaluation.classes) > MAX_LISTED_CLASSES:
@@ -31,6 +31,11 @@ def print_evaluation(evaluation: Evaluation) -> None:
         scores = f"{c.precision:.1%}", f"{c.recall:.1%}", sure, f"{c.f1:.1%}"
         classes.add_row(escape(c.name), str(c.support), *scores)
     out.print(classes)
+
+
+def errors(evaluation: Evaluation) -> str:
+    """Count the errors."""
+    return f"{evaluation.num_errors:,} {'error' if evaluation.num_errors == 1 else 'errors'}"
 
 
 def drawn(evaluation: Evaluation) -> str:

@@ -135,7 +135,8 @@ def sampled(held: HeldOut, max_images: int | None, seed: int) -> HeldOut:
         return held
     if max_images < len(counts):
         raise UsageError(
-            f"max_images = {max_images}: there are {len(counts)} classes, and each needs an image"
+            f"max_images = {max_images}: there are {len(counts)} classes, and each needs an image; "
+            f"take {len(counts)} or more"
         )
     generator = np.random.default_rng([seed, _SAMPLE])
     drawn = _draw(held.samples, apportion(counts, max_images), generator)[1]

@@ -39,6 +39,11 @@ class CheckResult:
     folder: Path
 
     @property
+    def num_readable(self) -> int:
+        """How many images were looked at."""
+        return self.num_images - self.counts.get("unreadable", 0)
+
+    @property
     def counts(self) -> dict[str, int]:
         """How many findings there are of each kind, the most urgent first."""
         return count(self.findings)

@@ -30,7 +30,7 @@ from effnet.files import check_folder
 from effnet.training.folder import outside_data
 from effnet.training.forecast import duration
 
-NOT_JUDGED = "they were not to be judged"
+NOT_JUDGED = "--no-labels was given"
 
 
 def check(

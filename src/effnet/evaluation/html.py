@@ -12,16 +12,18 @@ from effnet.evaluation.calibration import reliability
 from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.explanation import single_cell
 from effnet.evaluation.metrics import Evaluation
-from effnet.evaluation.mistake_maps import map_mistakes
+from effnet.evaluation.mistake_maps import map_hits, map_mistakes
 from effnet.evaluation.mistakes import (
     Mistake,
     confident_mistakes,
     frequent_confusions,
+    typical_hits,
     weak_classes,
     weakest_first,
 )
 from effnet.evaluation.page import Extras, Picture, flatten, machine, picture, write_page
 from effnet.evaluation.record import read_record
+from effnet.evaluation.summary import summary
 from effnet.evaluation.thumbnails import draw_thumbnails
 from effnet.evaluation.trust import trust
 from effnet.modelfile import ModelHeader
@@ -29,6 +31,7 @@ from effnet.spec.cost import cost
 
 REPORT_FILE = "report.html"
 MAX_MISTAKES = 12
+MAX_HITS = 10
 MAX_CONFUSIONS = 12
 
 
@@ -68,6 +71,7 @@ def write_report(
         "charts": _draw_charts(evaluation, classifier, path.parent),
         "mistakes": mistakes,
         "looks": map_mistakes(classifier, [mistake for mistake, _ in mistakes], dataset.all_samples()),
+        "hits": map_hits(classifier, typical_hits(evaluation, MAX_HITS), dataset.all_samples()),
         "no_maps": single_cell(classifier.header),
         "facts": _facts(classifier, extras.get("command", "")),
         "sections": extras.get("sections", ()),
@@ -87,6 +91,7 @@ def _contents(evaluation: Evaluation, classifier: Classifier) -> dict[str, Any]:
         "bins": [each for each in reliability(answers.confidence, answers.correct) if each.count],
         "before": evaluation.uncalibrated,
         "trust": trust(evaluation),
+        "summary": summary(evaluation),
         "settings": flatten(header.training.get("config", {})),
         "numbered": len(evaluation.classes) <= report.MAX_NUMBERED_CLASSES,
     }

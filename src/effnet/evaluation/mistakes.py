@@ -1,4 +1,4 @@
-"""What goes wrong: classes taken for others, and the images a network was most sure of and wrong about."""
+"""What goes wrong and what right: classes taken for others, the surest mistakes, typical right answers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,6 +35,15 @@ class Mistake:
     """Of the true class."""
 
 
+@dataclass(frozen=True)
+class Hit:
+    """An image whose most probable class is the true one."""
+
+    name: str
+    truth: str
+    probability: float
+
+
 def frequent_confusions(evaluation: Evaluation, limit: int) -> list[Confusion]:
     """Return the pairs of classes that are confused most often, the most frequent first."""
     names = [result.name for result in evaluation.classes]
@@ -66,12 +75,32 @@ def confident_mistakes(evaluation: Evaluation, limit: int) -> list[Mistake]:
     ]
 
 
+def typical_hits(evaluation: Evaluation, limit: int) -> list[Hit]:
+    """Return right answers of different classes, spread over the class list, one of each class.
+
+    Of each class it is the answer in the middle when sorted by probability: the surest ones flatter.
+    """
+    answers, classes = evaluation.answers, evaluation.classes
+    known = np.unique(answers.labels[answers.correct])
+    picked = known[np.linspace(0, len(known) - 1, min(limit, len(known))).astype(np.int64)]
+    hits = []
+    for label in picked.tolist():
+        rows = np.flatnonzero(answers.correct & (answers.labels == label))
+        row = rows[np.argsort(-answers.confidence[rows], kind="stable")[len(rows) // 2]]
+        hits.append(Hit(answers.names[row], classes[label].name, float(answers.confidence[row])))
+    return hits
+
+
 def weakest_first(classes: Iterable[ClassResult]) -> list[ClassResult]:
     """Sort classes by F1, the lowest first; classes without images, which have none, come last."""
     return sorted(classes, key=lambda result: (not result.support, result.f1))
 
 
 def weak_classes(evaluation: Evaluation) -> list[ClassResult]:
-    """Return the fifth of the classes with the lowest F1, at most ten; none that is perfect or absent."""
+    """Return the fifth of the classes with the lowest F1, at most ten; none that is perfect or absent.
+
+    Those as low as the last of them belong to it: of two classes with one F1, none is weaker.
+    """
     limit = min(MAX_WEAK_CLASSES, -(-len(evaluation.classes) // 5))
-    return weakest_first(result for result in evaluation.classes if result.support and result.f1 < 1)[:limit]
+    found = weakest_first(result for result in evaluation.classes if result.support and result.f1 < 1)
+    return [result for result in found if result.f1 <= found[:limit][-1].f1]

@@ -54,11 +54,12 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path, *, stacked: bo
 
     `records` are as in `metrics.jsonl`.
     """
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
     size, rows, columns = ((4.6, 9.6), 3, 1) if stacked else ((11.0, 3.6), 1, 3)
     figure, axes = new_figure(*size, nrows=rows, ncols=columns)
     epochs = [record["epoch"] + 1 for record in records]
+    marker = "o" if len(epochs) < 3 else None  # a line through one point is not seen
     series = (
         ("train", "train_{}", GREY),
         ("validation", "val_{}", BLUE),
@@ -72,12 +73,13 @@ def draw_curves(records: Sequence[Mapping[str, Any]], path: Path, *, stacked: bo
         for label, pattern, colour in series:
             values = [record[pattern.format(key)] for record in records]
             if values[0] is not None:
-                axis.plot(epochs, values, label=label, color=colour, marker="o" if len(epochs) < 3 else None)
+                axis.plot(epochs, values, label=label, color=colour, marker=marker)
         axis.set(title=title, xlabel="epoch")
         axis.legend(frameon=False)
-    axes[2].plot(epochs, [record["lr"] for record in records], color=BLUE)
+    axes[2].plot(epochs, [record["lr"] for record in records], color=BLUE, marker=marker)
     axes[2].set(title="Learning rate at the end of the epoch", xlabel="epoch")
     for axis in axes:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path)
@@ -103,8 +105,9 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
     axis.set(
         xlabel="predicted",
         ylabel="true",
-        title=f"{evaluation.split}: {evaluation.num_errors} errors in {evaluation.num_images} images, "
-        f"{evaluation.top1:.2%} right",
+        title=f"{evaluation.split}: {evaluation.num_images - evaluation.num_errors:,} of "
+        f"{evaluation.num_images:,} images right, "
+        f"{evaluation.top1:.2%}",
     )
     if not is_large:
         _write_counts(axis, evaluation, shares)
@@ -142,6 +145,7 @@ def draw_reliability(evaluation: Evaluation, path: Path, *, when: str = "") -> N
     bottom.bar(left, [each.count for each in bins], color=GREY, **style)
     bottom.set(xlabel="probability of the answer", ylabel="images", yscale="log")
     bottom.set_ylim(bottom=0.5)
+    bottom.yaxis.set_major_formatter("{x:,.0f}")
     for axis in (top, bottom):
         axis.spines[["top", "right"]].set_visible(False)
     save_figure(figure, path)

@@ -29,7 +29,7 @@ def trust(evaluation: Evaluation) -> list[str]:
 def verdict(evaluation: Evaluation) -> str:
     """Say in a sentence whether probabilities mean what they say."""
     if evaluation.ece <= evaluation.chance_ece[1]:
-        return "Yes: no more is amiss than what chance does."
+        return "Yes: they are no further off than chance alone explains."
     if float(evaluation.answers.confidence.mean()) > evaluation.top1:
         return "Not quite: the network is surer than it is right."
     return "Not quite: the network is right more often than it says."

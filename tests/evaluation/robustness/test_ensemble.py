@@ -9,7 +9,7 @@ import pytest
 from effnet.evaluation.classifier import load
 from effnet.evaluation.comparison.compare import compare
 from effnet.evaluation.robustness.ensemble import Ensemble, ensemble
-from effnet.evaluation.robustness.words import ensemble_words
+from effnet.evaluation.robustness.words import ensemble_words, hopeless
 from effnet.evaluation.significance import mcnemar
 from tiny_models import always, folder, write
 
@@ -55,3 +55,8 @@ def test_what_no_member_knows_is_counted_and_costs_add_up(tmp_path: Path) -> Non
     assert found.macs == sum(each.cost.macs for each in found.comparison.contenders)
     assert found.to_dict()["wrong_of_all"] == 1
     assert found.to_dict()["members"] == ["ant0", "bee1"]
+
+
+def test_no_hopeless_image_is_said_in_words() -> None:
+    assert hopeless(0) == "about each image at least one model is right"
+    assert hopeless(1) == "about 1 image every model is wrong"

@@ -73,6 +73,8 @@ def draw_costs(comparison: Comparison, path: Path, *, stacked: bool = False) -> 
 
 
 def _draw_points(axis: "Axes", comparison: Comparison, costs: Sequence[float]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
     styles = zip(cycle(COLOURS), cycle(MARKERS))
     for contender, cost, (colour, marker) in zip(comparison.contenders, costs, styles, strict=False):
         share, (low, high) = contender.evaluation.top1, contender.evaluation.interval
@@ -83,6 +85,10 @@ def _draw_points(axis: "Axes", comparison: Comparison, costs: Sequence[float]) -
         )  # fmt: skip
     if max(costs) > WIDE * min(costs):
         axis.set_xscale("log")
+        axis.margins(x=0.15)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_locator(NullLocator())
     else:
         axis.set_xlim(0, 1.1 * max(costs))
     axis.grid(alpha=0.25)

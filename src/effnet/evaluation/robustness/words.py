@@ -59,8 +59,15 @@ def ensemble_words(ensemble: Ensemble) -> str:
         f"the mean of the probabilities of {count} models is right about {ensemble.evaluation.top1:.2%}: "
         f"{effect(ensemble.contrast)}; {best.label} is the best one on these very images, which favours it; "
         f"together they cost {ensemble.macs / best.cost.macs:.1f} times the computation of {best.label}; "
-        f"about {images(ensemble.num_hopeless)} every model is wrong"
+        f"{hopeless(ensemble.num_hopeless)}"
     )
+
+
+def hopeless(number: int) -> str:
+    """Say how many images no combination of the models can get right by choosing among their answers."""
+    if not number:
+        return "about each image at least one model is right"
+    return f"about {images(number)} every model is wrong"
 
 
 def resolutions_words(resolutions: Resolutions) -> str:
