@@ -322,3 +322,10 @@ def test_a_report_inside_the_data_is_refused_and_the_data_stay_whole(model: Path
     error = failed(capsys, "evaluate", model, data_of(model), "--report", place, code=2)
     assert error.endswith("lies inside the data, where it would become a class; choose another --report")
     assert not place.exists()
+
+
+def test_images_smaller_than_the_stride_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "run"
+    assert main(["train", "digits", "--model", "b0", "--resolution", "24", "--out", str(out)]) == 2
+    assert " at 24×24 pixels: that is below its total stride of 32, and" in capsys.readouterr().err
+    assert not out.exists()

@@ -11,6 +11,7 @@ from time import sleep
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from broken import BROKEN
 from effnet.cli.main import main
@@ -47,6 +48,19 @@ def test_an_exported_network_answers(model: Path, folder: Path, capsys: pytest.C
     assert main(["predict", str(model), str(folder), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)["predictions"]
     assert printed == [prediction.to_dict() for prediction in load(model).predict(folder)]
+
+
+def test_an_image_smaller_than_the_stride_is_answered_with_a_note(
+    model: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixel = folder / "pixel.png"
+    Image.new("RGB", (1, 1)).save(pixel)
+    assert main(["predict", str(model), str(folder)]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    stride, side = HEADER.spec.total_stride, HEADER.preprocess.resolution
+    assert told.startswith(f"note: smaller than the network's stride of {stride} pixels")
+    assert f"enlarged to {side}×{side}" in told
+    assert told.endswith(f"{pixel} (1×1)")
 
 
 def test_show_says_what_it_is(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

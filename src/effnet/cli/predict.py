@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from PIL import Image
 from rich.markup import escape
 
 from effnet.cli.explain_flags import ExplainFlags, check_once
@@ -15,6 +16,7 @@ from effnet.cli.parse import parse
 from effnet.errors import DataError, UsageError, some
 from effnet.inference.prediction import Prediction
 from effnet.loading import load
+from effnet.modelfile import ModelHeader
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def run(args: Sequence[str]) -> None:
     skipped = [str(error) for error in broken]
     if not form.json:
         print_predictions(predictions)
+        note_tiny(predictions, classifier.header)
     answer: dict[str, Any] = {"model": str(form.model), "skipped": skipped}
     answer["predictions"] = [prediction.to_dict() for prediction in predictions]
     if asked is not None:
@@ -78,6 +81,22 @@ def run(args: Sequence[str]) -> None:
         print_json(answer)
     if broken:
         raise failure(broken, len(predictions) + len(broken))
+
+
+def note_tiny(predictions: Sequence[Prediction], header: ModelHeader) -> None:
+    """Say which images had fewer pixels than the network's stride, on standard error."""
+    stride, sizes = header.spec.total_stride, {}
+    for prediction in predictions:
+        with Image.open(prediction.image) as image:
+            sizes[prediction.image] = image.size
+    tiny = [f"{name} ({w}×{h})" for name, (w, h) in sizes.items() if min(w, h) < stride]
+    if tiny:
+        side = header.preprocess.resolution
+        console(stderr=True).print(
+            f"note: smaller than the network's stride of {stride} pixels, and enlarged to {side}×{side}, so "
+            f"expect little of the answer: {some(tiny, limit=5)}",
+            markup=False,
+        )
 
 
 def failure(broken: Sequence[DataError], total: int) -> DataError:

@@ -65,9 +65,21 @@ def piece_size(config: TrainConfig) -> int:
 
 
 def build_spec(config: TrainConfig) -> NetSpec:
-    """Build the network's spec: look up, scale by φ, then replace what the configuration sets."""
+    """Build the network's spec: look up, scale by φ, then replace what the configuration sets.
+
+    Raises:
+        UsageError: the network is unknown or out of bounds, or its images would be smaller than its stride.
+
+    """
     scaled = scale(get_spec(config.model), config.phi, config.coefficients)
-    return get_spec(scaled, **spec_changes(config))
+    spec = get_spec(scaled, **spec_changes(config))
+    if spec.resolution < spec.total_stride:
+        raise UsageError(
+            f"{spec.name} at {spec.resolution}×{spec.resolution} pixels: that is below its total stride of "
+            f"{spec.total_stride}, and nothing would be left of an image; take --resolution "
+            f"{spec.total_stride} or more, or a -cifar network"
+        )
+    return spec
 
 
 def spec_changes(config: TrainConfig) -> dict[str, Any]:
