@@ -1,9 +1,14 @@
 """effnet: find, train, explain and ship the right-sized EfficientNet for your own images and budget."""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+# From 1.29 on onnxruntime reports to its maker which networks it computes, and keeps an id of the machine in
+# ~/.cache, unless this is set before it is imported. What effnet computes is its user's business alone.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from effnet.doctor.run import check as check

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,11 @@ from effnet.exporting.comparison import Accuracy, Comparison
 from effnet.exporting.parity import Parity
 from effnet.exporting.result import Exported
 from effnet.exporting.speed import Speed
+from effnet.inference.onnxfile import EXPORT_KEY
 from effnet.inference.runtime import load
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
+from onnx_models import EXPORT, write_onnx_model
 from settled import classifier_of, saved
 
 pytest.importorskip("onnxruntime")
@@ -101,6 +103,35 @@ def test_a_caution_is_printed(capsys: Capture) -> None:
     careful = replace(ACCURACY, caution="these images also chose")
     show(replace(EXPORTED, comparison=replace(COMPARISON, accuracy=careful)))
     assert "note: these images also chose" in capsys.readouterr().out
+
+
+def test_a_drop_of_nothing_has_no_minus(capsys: Capture) -> None:
+    show(replace(EXPORTED, comparison=replace(COMPARISON, drop=0.0)))
+    assert "it was chosen by +0.00 points" in capsys.readouterr().out
+
+
+def int8_record(**found: object) -> str:
+    return json.dumps(EXPORT | {"precision": "int8", "parity": found})
+
+
+def test_show_says_what_int8_lost(tmp_path: Path, capsys: Capture) -> None:
+    accuracy = asdict(replace(ACCURACY, interval=(-0.012, -0.0)))
+    record = int8_record(method="extremes", floats=["stages.0.0"], drop=0.4, accuracy=accuracy)
+    path = write_onnx_model(tmp_path / "m.onnx", **{EXPORT_KEY: record})
+    assert main(["show", str(path)]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "exported int8, takes normalised images" in text
+    assert "compared with float32 on 1,000 images (test): 91.20% before, 90.70% now" in text
+    assert "difference -1.20 to +0.00 points), the same answer for 98.5%; stages.0.0 in float32" in text
+
+
+def test_a_damaged_record_of_int8_is_an_error(tmp_path: Path, capsys: Capture) -> None:
+    record = int8_record(floats=[], accuracy={"top1": [1]})
+    path = write_onnx_model(tmp_path / "m.onnx", **{EXPORT_KEY: record})
+    assert main(["show", str(path)]) == 1
+    assert capsys.readouterr().err == (
+        f"effnet: {path}: the record of the export is damaged; export it anew\n"
+    )
 
 
 @pytest.mark.slow

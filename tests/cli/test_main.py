@@ -102,16 +102,25 @@ def test_debug_shows_the_traceback() -> None:
     assert "UsageError" in done.stderr
 
 
-def test_a_missing_extra_is_named() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["predict", "model.safetensors", "photo.jpg"], "train"),
+        (["export", "model.safetensors", "--out", "model.onnx"], "export"),  # which needs onnx too
+    ],
+)
+def test_a_missing_extra_is_named(arguments: list[str], extra: str) -> None:
     code = (
         "import sys\n"
         "sys.modules['torch'] = None  # as if it were not installed\n"
         "from effnet.cli.main import main\n"
-        "sys.exit(main(['predict', 'model.safetensors', 'photo.jpg']))"
+        f"sys.exit(main({arguments!r}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "effnet: this command needs torch; install it with: pip install 'effnet[train]'\n"
+    assert (
+        done.stderr == f"effnet: this command needs torch; install it with: pip install 'effnet[{extra}]'\n"
+    )
 
 
 def test_a_closed_pipe_is_no_error() -> None:

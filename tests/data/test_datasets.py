@@ -91,7 +91,7 @@ def test_names_may_hold_spaces_and_any_letters(tmp_path: Path) -> None:
     assert [samples.read(name).size for name in samples.names] == [(4, 3), (4, 3)]
 
 
-@pytest.mark.parametrize("name", ["1.PNG", "1.JPG", "1.Jpeg", "1.webp", "1.bmp", "1.gif", "1.tiff"])
+@pytest.mark.parametrize("name", ["1.PNG", "1.JPG", "1.Jpeg", "1.webp", "1.jfif", "1.bmp", "1.gif", "1.tiff"])
 def test_images_are_known_by_their_extension_in_any_case(tmp_path: Path, name: str) -> None:
     dataset = open_dataset(images(tmp_path, f"a/{name}", "b/1.png"))
     assert named_labels(dataset, "all")[0] == (f"a/{name}", "a")

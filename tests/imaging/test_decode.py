@@ -1,5 +1,6 @@
 """Every stored mode becomes RGB or greyscale pixels that look the same."""
 
+import tracemalloc
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from effnet.imaging.decode import Mode, decode
+from effnet.imaging import decode as decoding
+from effnet.imaging.decode import Mode, decode, to_mode
 
 MODES: tuple[Mode, ...] = ("RGB", "L")
 LOSSLESS: dict[str, dict[str, Any]] = {
@@ -173,3 +175,38 @@ def test_missing_values_of_a_float_image_are_black() -> None:
 def test_grey_from_the_file_equals_grey_from_rgb(kind: str) -> None:
     data = encode(gradient(), kind)
     assert np.array_equal(pixels(decode(data, "L")), pixels(decode(data, "RGB").convert("L")))
+
+
+def wide(dtype: str, size: tuple[int, int], top: float = 65535.0) -> Image.Image:
+    values = np.random.default_rng(0).random(size[::-1]) * top
+    return Image.fromarray(values.astype(dtype))
+
+
+def transparent(size: tuple[int, int], mode: str) -> Image.Image:
+    values = np.random.default_rng(0).integers(0, 256, (*size[::-1], len(mode)), dtype=np.uint8)
+    return Image.fromarray(values)
+
+
+@both_modes
+@pytest.mark.parametrize("size", [(40, 30), (1, 900), (900, 1), (1, 1)])
+def test_large_pictures_are_converted_in_pieces_with_the_same_result(
+    size: tuple[int, int], mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = [transparent(size, "RGBA"), transparent(size, "LA"), wide("uint16", size), wide("int32", size)]
+    images += [wide("float32", size, 1.0), wide("float32", size, 255.0)]
+    whole = [pixels(to_mode(image, mode)) for image in images]
+    monkeypatch.setattr(decoding, "PIECE", 77)
+    for image, expected in zip(images, whole, strict=True):
+        assert np.array_equal(pixels(to_mode(image, mode)), expected)
+
+
+def test_a_picture_of_16_bits_takes_little_more_memory_than_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "PIECE", 1 << 16)
+    image = wide("uint16", (1500, 1000))
+    tracemalloc.start()
+    try:
+        to_mode(image, "RGB")
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 10 * 1500 * 1000  # bytes; 24 a pixel in one piece

@@ -9,6 +9,7 @@ from served import client, encoded, make_site, photo
 from starlette.testclient import TestClient
 
 from broken import png_header
+from effnet.inference.server.seeing import FORMATS
 from effnet.inference.server.site import Site
 from onnx_models import HEADER
 
@@ -77,7 +78,7 @@ def test_an_image_that_cannot_be_read_does_not_hurt_the_others(api: TestClient) 
     assert bad["problem"] == {
         "title": "Unsupported Media Type",
         "status": 415,
-        "detail": "photo 1.png: not an image in a format that Pillow reads",
+        "detail": f"photo 1.png: not an image in a format that is read here: {', '.join(FORMATS)}",
     }
 
 
@@ -117,9 +118,14 @@ def test_what_is_no_image_is_415(api: TestClient) -> None:
         {
             "title": "Unsupported Media Type",
             "status": 415,
-            "detail": "image: not an image in a format that Pillow reads",
+            "detail": f"image: not an image in a format that is read here: {', '.join(FORMATS)}",
         },
     )
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_may_ask_for_the_head_alone(api: TestClient, path: str) -> None:
+    assert api.head(path).status_code == 200
 
 
 def test_formats_that_start_programs_are_no_images(api: TestClient) -> None:

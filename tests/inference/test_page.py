@@ -160,6 +160,11 @@ def test_a_damaged_image_is_said_in_words(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("Damaged image: image file is truncated")
 
 
+def test_an_empty_file_is_said_in_words(page: Page) -> None:
+    drop(page, b"")
+    expect(page.get_by_role("alert")).to_have_text("This file is empty. Choose another one.")
+
+
 def test_a_file_that_is_too_large_is_not_even_sent(page: Page) -> None:
     expect(page.locator("#about")).to_contain_text("knows")
     drop(page, bytes(600_000))
@@ -173,6 +178,11 @@ def test_a_picture_that_the_browser_cannot_show_is_answered_all_the_same(page: P
     is_answered(page)
     expect(page.locator("#unseen")).to_be_visible()
     expect(page.locator("#map")).to_be_hidden()
+    expect(page.locator("#show")).to_be_hidden()  # no map is promised
+    expect(page.locator("#hint")).to_be_hidden()
+    drop(page, photo())
+    is_answered(page)
+    expect(page.locator("#show")).to_be_visible()
 
 
 def test_text_that_is_dropped_is_explained(page: Page) -> None:

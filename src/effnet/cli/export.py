@@ -11,6 +11,7 @@ from rich.markup import escape
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import is_given, parse
 from effnet.cli.progress import TerminalReporter
+from effnet.cli.show_export import points
 from effnet.errors import UsageError
 
 if TYPE_CHECKING:  # they load torch
@@ -130,13 +131,13 @@ def show_comparison(exported: "Exported", comparison: "Comparison") -> None:
             f"{top1:.2%}",
         )
     out.print("", made)
-    low, high = (100 * value for value in accuracy.interval)
+    low, high = map(points, accuracy.interval)
     floats = f"{len(comparison.floats)} blocks in float32" if comparison.floats else "all blocks in int8"
-    gained = 100 * (accuracy.top1[1] - accuracy.top1[0])
+    gained = points(accuracy.top1[1] - accuracy.top1[0])
     out.print(
-        f"int8 ({floats}, calibrated by {comparison.method}): {gained:+.2f} points (95% interval {low:+.2f} "
-        f"to {high:+.2f}), the same answer for {accuracy.agreement:.1%}; on the {comparison.num_choice:,} "
-        f"validation images that it was chosen by {-comparison.drop:+.2f} points",
+        f"int8 ({floats}, calibrated by {comparison.method}): {gained} points (95% interval {low} "
+        f"to {high}), the same answer for {accuracy.agreement:.1%}; on the {comparison.num_choice:,} "
+        f"validation images that it was chosen by {points(-comparison.drop / 100)} points",
         markup=False,
     )
     if accuracy.caution is not None:

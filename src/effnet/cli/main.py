@@ -50,6 +50,8 @@ INSTALL = {
     "imagehash": "doctor",
     "pandas": "doctor",
 }
+NEEDS = {"export": "export", "search": "search", "check": "doctor"}
+"""Extras of commands that need more than one of these modules: the extra that has them all."""
 
 
 # What writing to standard output fails with, when it is a file on a disk.
@@ -76,7 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if debug or error.name not in INSTALL:
             raise
-        return _fail(str(_missing_extra(error.name)), MissingExtraError.exit_code)
+        extra = NEEDS.get(args[0], INSTALL[error.name])
+        return _fail(str(_missing_extra(error.name, extra)), MissingExtraError.exit_code)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:  # the reader of a pipe, such as `head`, has enough
@@ -134,10 +137,8 @@ def help_text() -> str:
     )
 
 
-def _missing_extra(module: str) -> MissingExtraError:
-    return MissingExtraError(
-        f"this command needs {module}; install it with: pip install 'effnet[{INSTALL[module]}]'"
-    )
+def _missing_extra(module: str, extra: str) -> MissingExtraError:
+    return MissingExtraError(f"this command needs {module}; install it with: pip install 'effnet[{extra}]'")
 
 
 def _fail(message: str, code: int) -> int:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from effnet import __version__
 from effnet.errors import EffnetError
 from effnet.evaluation.classifier import Classifier
 from effnet.exporting.graph import build_graph, give_class_weights
@@ -16,7 +17,7 @@ from effnet.exporting.onnx import arrays_of
 from effnet.files import write_bytes
 from effnet.inference import onnxfile
 from effnet.inference.onnxfile import EXPORT_KEY, MAX_BYTES, InputKind, OnnxFile
-from effnet.modelfile import METADATA_KEY, header_to_json
+from effnet.modelfile import METADATA_KEY, ModelHeader, header_to_json
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -73,12 +74,30 @@ class Making:
             "made_with": {tool: version(tool) for tool in TOOLS},
         }
         header = self.classifier.header
+        model.doc_string = guide(header, self.input)
         helper.set_model_props(model, {METADATA_KEY: header_to_json(header), EXPORT_KEY: json.dumps(record)})
         if model.ByteSize() > MAX_BYTES:
             raise EffnetError(
                 f"the network needs {model.ByteSize():,} bytes; an ONNX file has at most {MAX_BYTES:,}"
             )
         return OnnxFile(path, model.SerializeToString(), header, record)
+
+
+def guide(header: ModelHeader, kind: InputKind) -> str:
+    """Say how a file is used, for those who open it in another program and never saw effnet."""
+    how = header.preprocess
+    side, channels = how.resolution, len(how.mean)
+    colours = "RGB" if channels == 3 else "grey"
+    normalised = f", divided by 255, less {how.mean}, divided by {how.std}, (N, {channels}, {side}, {side})"
+    taken = normalised if kind == "normalised" else f", uint8, (N, {side}, {side}, {channels})"
+    return (
+        f"Classifies images into {header.num_classes} classes; {header.spec.name}, by effnet {__version__}. "
+        f"Input: {colours}, upright, the short side resized to {how.resized_short_side} pixels "
+        f"({how.interpolation}, smoothed where it shrinks), the middle {side} × {side} cut out{taken}. "
+        f"Probabilities: softmax of logits / {header.temperature:g}; the classes in this order are in the "
+        f"metadata, JSON, under {METADATA_KEY}, class_names. Map of a class: its row of class_weights times "
+        f"features. `effnet predict FILE PHOTO` does all this (pip install 'effnet[serve]', no torch)."
+    )
 
 
 def source_of(classifier: Classifier) -> str:

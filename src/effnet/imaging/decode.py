@@ -1,17 +1,24 @@
 """Decode an image file into RGB or greyscale pixels, whatever mode it was stored in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from effnet.errors import DataError, NotAnImageError, TooManyPixelsError
 
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+)
 MAX_PIXELS = 178_956_970  # Pillow's own limit against decompression bombs: 179 megapixels
+PIECE = 1 << 20
+"""Pixels that are converted at a time where that takes more memory than the picture: 64 megapixels of 16 bits
+took 2.4 GB at once."""
 
 Mode = Literal["RGB", "L"]
 
@@ -73,7 +80,7 @@ def decode(
     except FileNotFoundError:
         raise DataError(f"{called}: no such file") from None
     except UnidentifiedImageError:
-        raise NotAnImageError(f"{called}: {_not_an_image(source)}") from None
+        raise NotAnImageError(f"{called}: {_not_an_image(source, bounds)}") from None
     except Image.DecompressionBombError:
         raise TooManyPixelsError(f"{called}: too many pixels, by its header; {bounds.rule}") from None
     except TooManyPixelsError as error:
@@ -110,10 +117,27 @@ def to_mode(image: Image.Image, mode: Mode) -> Image.Image:
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return _from_wide(image).convert(mode)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert(mode)
+        return _over_white(image, mode)
     return image.convert(mode)
+
+
+def _over_white(image: Image.Image, mode: Mode) -> Image.Image:
+    """Lay transparent pixels over white."""
+    laid = Image.new(mode, image.size)
+    for box in _pieces(*image.size):
+        rgba = image.crop(box).convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        laid.paste(Image.alpha_composite(white, rgba).convert(mode), box)
+    return laid
+
+
+def _pieces(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Divide a picture into boxes of at most `PIECE` pixels: left, top, right, bottom."""
+    wide = min(width, PIECE)
+    high = max(1, PIECE // max(1, wide))
+    for top in range(0, height, high):
+        for left in range(0, width, max(1, wide)):
+            yield left, top, min(left + wide, width), min(top + high, height)
 
 
 def _from_wide(image: Image.Image) -> Image.Image:
@@ -121,16 +145,28 @@ def _from_wide(image: Image.Image) -> Image.Image:
 
     Integer files hold 16 bits of range; float files hold 0 to 1, or 0 to 255 when they exceed 1.
     """
-    with np.errstate(invalid="ignore"):  # a signalling NaN is one that numpy warns of
-        wide = np.asarray(image, dtype=np.float64)
-    values = np.nan_to_num(wide, nan=0.0, posinf=1.0, neginf=0.0)
+    stored = np.asarray(image)
+    flat = stored.reshape(-1)
+    pieces = [slice(start, start + PIECE) for start in range(0, flat.size, PIECE)]
+    factor = 255.0 / 65535.0
     if image.mode == "F":
-        values = values * (255.0 if values.max(initial=0.0) <= 1.0 else 1.0)
-    else:
-        values = values * (255.0 / 65535.0)
-    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+        factor = 255.0 if all(_finite(flat[piece]).max(initial=0.0) <= 1.0 for piece in pieces) else 1.0
+    narrow = np.empty(flat.shape, dtype=np.uint8)
+    for piece in pieces:
+        narrow[piece] = np.clip(np.rint(_finite(flat[piece]) * factor), 0, 255)
+    return Image.fromarray(narrow.reshape(stored.shape))
 
 
-def _not_an_image(source: Path | bytes | Image.Image) -> str:
-    is_empty = source == b"" or (isinstance(source, Path) and source.stat().st_size == 0)
-    return "empty file" if is_empty else "not an image in a format that Pillow reads"
+def _finite(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return values as numbers that can be counted with."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN is one that numpy warns of
+        wide = values.astype(np.float64)
+    return np.nan_to_num(wide, nan=0.0, posinf=1.0, neginf=0.0)
+
+
+def _not_an_image(source: Path | bytes | Image.Image, bounds: Bounds) -> str:
+    if source == b"" or (isinstance(source, Path) and source.stat().st_size == 0):
+        return "empty file"
+    if bounds.formats is None:
+        return "not an image in a format that Pillow reads"
+    return f"not an image in a format that is read here: {', '.join(bounds.formats)}"

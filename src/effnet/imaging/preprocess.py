@@ -64,7 +64,9 @@ class Preprocess:
 
     def square(self, image: Image.Image, side: int) -> NDArray[np.uint8]:
         """Resize the short side as configured, cut out the middle `side`² pixels: `(C, side, side)` uint8."""
-        resized = self._resize(_trim(to_mode(image, self.mode)), max(side, self.resized_short_side))
+        if image.mode != self.mode or "transparency" in image.info:
+            image = to_mode(image, self.mode)
+        resized = self._resize(_trim(image), max(side, self.resized_short_side))
         left = round((resized.width - side) / 2)
         top = round((resized.height - side) / 2)
         array = np.asarray(resized.crop((left, top, left + side, top + side)), dtype=np.uint8)

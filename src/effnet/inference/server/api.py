@@ -55,12 +55,14 @@ async def model(request: Request) -> Response:
     )
 
 
+@ROUTER.head("/healthz", include_in_schema=False)  # many a probe asks for no more
 @ROUTER.get("/healthz", summary="Whether the process lives", response_class=PlainTextResponse)
 async def health() -> str:
     """Answer 200 as long as it runs."""
     return "ok\n"
 
 
+@ROUTER.head("/readyz", include_in_schema=False)
 @ROUTER.get(
     "/readyz",
     summary="Whether requests are taken",

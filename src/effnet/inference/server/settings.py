@@ -31,7 +31,8 @@ class ServeSettings:
     max_held_mb: Annotated[float, Field(gt=0.0, le=1_000_000.0)] = 256.0
     """Size of all bodies that are held at the same time."""
     max_megapixels: Annotated[float, Field(gt=0.0, le=178.0)] = 64.0
-    """Largest image that is decoded: one of 64 megapixels takes up to 1 GB of memory for a moment."""
+    """Largest image that is decoded. Each thread may decode one, and 64 megapixels take up to 0.8 GB of
+    memory, 1.5 GB as WebP."""
     timeout: Annotated[float, Field(gt=0.0, le=3600.0)] = 30.0
     """Seconds for a request to arrive, and for its answer to be taken; who is slower is cut off."""
     connections: Annotated[int, Field(ge=1, le=100_000)] = 512

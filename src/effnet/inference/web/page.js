@@ -83,6 +83,10 @@ async function classify(file) {
   latest?.abort();
   const mine = (latest = new AbortController());
   complain("");
+  if (file.size === 0) {
+    fail("This file is empty. Choose another one.");
+    return;
+  }
   if (limits !== null && file.size > limits.body_bytes) {
     fail(`This file has ${mega(file.size)}; the server takes ${mega(limits.body_bytes)}. Choose a smaller image.`);
     return;
@@ -193,7 +197,9 @@ function lay(entry, [left, top, right, bottom]) {
 }
 
 function showMap() {
-  element("map").hidden = !element("show").checked || element("picture").hidden;
+  const isSeen = !element("picture").hidden; // where there is no picture no map can lie on it
+  element("show").parentElement.hidden = element("hint").hidden = !isSeen;
+  element("map").hidden = !element("show").checked || !isSeen;
   element("legend").hidden = element("map").hidden;
 }
 
