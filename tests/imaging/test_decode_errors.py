@@ -143,3 +143,13 @@ def test_a_signalling_nan_is_as_black_as_others() -> None:
     file = BytesIO()
     Image.fromarray(values).save(file, "TIFF")
     assert np.asarray(decode(file.getvalue(), "L")).tolist() == [[0, 255]]
+
+
+def test_a_program_that_draws_is_not_run(tmp_path: Path) -> None:
+    """Pillow would start Ghostscript with it, whatever the file is called."""
+    disguised = tmp_path / "photo.jpg"
+    Image.new("RGB", (8, 8)).save(disguised, format="EPS")
+    with Image.open(disguised) as image:
+        assert image.format == "EPS"
+    with pytest.raises(NotAnImageError, match=r"photo\.jpg: EPS is a program, and is not run"):
+        decode(disguised)

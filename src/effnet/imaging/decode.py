@@ -76,7 +76,11 @@ def decode(
         with Image.open(
             BytesIO(source) if isinstance(source, bytes) else source, formats=bounds.formats
         ) as image:
+            if image.format == "EPS":  # whatever the file is called, Pillow lets Ghostscript run what it says
+                raise NotAnImageError(f"{called}: EPS is a program, and is not run; save it as PNG")
             return _finished(image, mode, bounds)
+    except NotAnImageError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{called}: no such file") from None
     except UnidentifiedImageError:
