@@ -92,6 +92,7 @@ def loop(trainer: Trainer, job: Job) -> None:
         "fingerprint": parts.dataset.fingerprint(),
         "spec": netspec.to_dict(parts.spec),
         "sizing": dict(parts.sizing),
+        "ancestry": dict(parts.ancestry),
         "storage": {"train": trainer.train.pixels.storage, "val": trainer.val.pixels.storage},
     }
     log = MetricsLog(job.folder, trainer.records)
