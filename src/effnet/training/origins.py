@@ -12,6 +12,7 @@ from torch import Tensor
 
 from effnet.config import TrainConfig, override
 from effnet.data.datasets import DataSet
+from effnet.data.splits import Drawn, find_parts
 from effnet.errors import ModelFileError, UsageError
 from effnet.evaluation.classifier import Classifier, load
 from effnet.files import copy_file
@@ -131,6 +132,25 @@ def with_origins(parts: Parts, origins: Origins) -> Parts:
         parts = replace(parts, teacher=origins.teacher.classifier)
         ancestry[TEACHER] = origins.teacher.record
     return replace(parts, ancestry=ancestry)
+
+
+def leak(parts: Parts, origins: Origins) -> str | None:
+    """Say how many held-out images a model file to build on has learned from; None if none."""
+    tested = {
+        name for part in (parts.splits.test, parts.splits.val) if part is not None for name in part.names
+    }
+    seen, everything = set[str](), parts.dataset.all_samples()
+    for origin in (origins.source, origins.teacher):
+        header = origin.classifier.header if origin is not None else None
+        if header is not None and header.training.get("fingerprint") == parts.dataset.fingerprint():
+            drawn = Drawn(header.split, parts.dataset.fingerprint())
+            seen |= tested.intersection(find_parts(parts.dataset, drawn).get("train", everything).names)
+    if not seen:
+        return None
+    return (
+        f"warning: {len(seen):,} of the images to choose by and to test on were learned from by the model "
+        f"that this training builds on: results will be too good; take the --seed that it was trained with"
+    )
 
 
 def check_channels(source: Origin, config: TrainConfig) -> None:

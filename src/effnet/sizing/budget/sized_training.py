@@ -9,6 +9,7 @@ from typing import Any
 from effnet import config as configuration
 from effnet.config import TrainConfig
 from effnet.data.datasets import DataSet, open_dataset
+from effnet.data.splits import split
 from effnet.errors import UsageError
 from effnet.sizing.budget.latency import conditions
 from effnet.sizing.budget.limits import LIMIT_NAMES, MINUTES, Limits, read_limits
@@ -20,7 +21,7 @@ from effnet.training.crossing import Crossing, cross_validate
 from effnet.training.folder import run_folder
 from effnet.training.linear_probe import run_probe
 from effnet.training.order import ORDER_NAMES, Order, Undertaking, defaults, undertake
-from effnet.training.origins import build_on
+from effnet.training.origins import build_on, leak
 from effnet.training.parts import Parts
 from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult
@@ -89,11 +90,23 @@ def run(training: Training, folder: Path, reporter: Reporter) -> TrainResult:
     """Train as configured, after a cross-validation if that was asked for."""
     started, order = perf_counter(), training.asked.order
     parts = prepare(training, reporter)
+    warn(parts, training.asked, reporter)
     if order.folds is not None:
         source = training.asked.origins.source
         crossing = Crossing(parts, order.folds, order.probe, folder, reporter)
         return cross_validate(crossing, None if source is None else source.classifier.path)
     return (run_probe if order.probe else run_parts)(parts, folder, reporter, started)
+
+
+def warn(parts: Parts, asked: Undertaking, reporter: Reporter) -> None:
+    """Say where results will be too good: the model to build on has seen what is held out now."""
+    leaks = [parts]
+    if asked.order.folds is not None:
+        data = replace(parts.config.data, fold=f"1/{asked.order.folds}")
+        leaks.append(replace(parts, splits=split(parts.dataset, data, parts.config.seed)))
+    found = [text for each in leaks if (text := leak(each, asked.origins)) is not None]
+    for text in found[:1]:
+        reporter.message(text)
 
 
 def prepare(training: Training, reporter: Reporter) -> Parts:

@@ -1,0 +1,50 @@
+"""Model files to begin with, and trainings on a few digits that build on them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from effnet import modelfile
+from effnet.imaging.preprocess import Preprocess
+from effnet.modelfile import ModelHeader
+from effnet.network.model import ConvNet
+from effnet.spec.families import get_spec
+from effnet.spec.scale import scale
+
+SPEC = get_spec(scale("b0-cifar", -8), resolution=8, in_channels=1)
+DIGITS = tuple(str(digit) for digit in range(10))
+FEW: dict[str, Any] = {
+    "device": "cpu",
+    "epochs": 2,
+    "batch_size": 32,
+    "data": {"max_train": 100, "max_val": 40, "test_fraction": 0.03},
+}
+
+
+def write(path: Path, names: tuple[str, ...] = DIGITS, seed: int = 1, **preprocess: Any) -> Path:
+    """Write a model file of random weights, whose BN statistics are no defaults."""
+    torch.manual_seed(seed)
+    network = ConvNet(SPEC, len(names))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 2.0)
+    nn.init.normal_(network.classifier.weight)
+    nn.init.normal_(network.classifier.bias)
+    arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    settings = {"resolution": 8, "mean": (0.3,), "std": (0.35,), "interpolation": "bilinear"} | preprocess
+    modelfile.save(path, ModelHeader(SPEC, Preprocess(**settings), names), arrays)
+    return path
+
+
+def weights(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    return modelfile.load(path)[1]
+
+
+def moved(before: Path, after: Path) -> set[str]:
+    """Names of the weights and statistics that are not the same bits in both files."""
+    one, other = weights(before), weights(after)
+    return {name for name in one if not np.array_equal(one[name], other[name])}
