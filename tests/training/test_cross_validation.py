@@ -163,7 +163,7 @@ def test_mean_and_spread_are_those_of_the_folds() -> None:
 
 
 def test_the_interval_is_that_of_nadeau_and_bengio() -> None:
-    """By hand: s = 0.1, t(0.975, 1) = 12.706, √(1/2 + 1/1) = 1.2247; half is 1.556 · s · √… , cut at 0 and 1."""
+    """By hand: s = 0.01, and 4.302653 is the 97.5 % quantile of Student's t with two degrees of freedom."""
     found = scores(0.5, 0.51, 0.49).interval
     half = 4.302653 * 0.01 * (1 / 3 + 1 / 2) ** 0.5
     assert found == pytest.approx((0.5 - half, 0.5 + half), abs=1e-6)

@@ -19,11 +19,13 @@ from effnet.data.loaders import EvalLoader, TrainLoader
 from effnet.errors import UsageError
 from effnet.imaging.preprocess import Preprocess
 from effnet.network.model import ConvNet
+from effnet.training import forecast
 from effnet.training.course import Course
 from effnet.training.duration import measure
 from effnet.training.lessons import lessons, sizes, weakened
 from effnet.training.loop import Trainer
 from effnet.training.optim import Horizon
+from effnet.training.reporter import StepRecord
 from effnet.training.setup import build_preprocess, build_spec
 from effnet.transfer.settings import ProgressiveConfig
 
@@ -132,3 +134,25 @@ def test_a_growing_run_resumes_in_the_same_bits(tmp_path: Path) -> None:
 def test_more_stages_than_epochs_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"progressive\.stages = 4 and epochs = 2"):
         effnet.train("digits", out=tmp_path, **FEW | {"progressive": {"stages": 4}})
+
+
+@given(st.integers(0, 60))
+def test_without_phases_work_is_counted_in_steps(step: int) -> None:
+    course, horizon = Course(epochs=6, head_epochs=0, stages=1), Horizon(10, 60, 60)
+    assert course.work(step, horizon, [1.0]) == step
+
+
+def test_work_grows_with_the_images() -> None:
+    """Two epochs of the classifier alone on a quarter of the pixels, two on the quarter, four on all."""
+    course, horizon = Course(epochs=8, head_epochs=2, stages=2), Horizon(10, 80, 80)
+    assert course.work(80, horizon, [0.25, 1.0]) == pytest.approx(20 * 0.25 / 3 + 20 * 0.25 + 40)
+
+
+def test_a_forecast_knows_that_steps_will_be_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, listener = [0.0], Listener()
+    monkeypatch.setattr(forecast, "perf_counter", lambda: now[0])
+    following = forecast.Forecast(listener, lambda step: min(step, 100) + 99.0 * max(0, step - 100))
+    for step in (10, 20):
+        following.step(StepRecord(0, 2, step, 200, 1.0, 0.5, 0.1, 1.0))
+        now[0] += 6.0
+    assert "about 1.7 hours" in listener.messages[0]  # 80 · 0.6 s and 100 · 59.4 s; else 1.8 minutes

@@ -10,9 +10,9 @@ from torch import nn
 from effnet import modelfile
 from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
-from effnet.network.model import ConvNet
 from effnet.spec.families import get_spec
 from effnet.spec.scale import scale
+from settled import settled
 
 SPEC = get_spec(scale("b0-cifar", -8), resolution=8, in_channels=1)
 DIGITS = tuple(str(digit) for digit in range(10))
@@ -25,14 +25,9 @@ FEW: dict[str, Any] = {
 
 
 def write(path: Path, names: tuple[str, ...] = DIGITS, seed: int = 1, **preprocess: Any) -> Path:
-    """Write a model file of random weights, whose BN statistics are no defaults."""
+    """Write a model file of random weights, whose normalisation has seen noise."""
+    network = settled(SPEC, len(names))
     torch.manual_seed(seed)
-    network = ConvNet(SPEC, len(names))
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_mean, -0.1, 0.1)
-            nn.init.uniform_(module.running_var, 0.5, 2.0)
-    nn.init.normal_(network.classifier.weight)
     nn.init.normal_(network.classifier.bias)
     arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     settings = {"resolution": 8, "mean": (0.3,), "std": (0.35,), "interpolation": "bilinear"} | preprocess

@@ -1,6 +1,7 @@
 """The rules of fine-tuning: every number of images has one, and each is a configuration."""
 
 from math import inf
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -41,3 +42,25 @@ def test_more_images_let_early_layers_learn_more_in_fewer_passes() -> None:
 def test_statistics_keep_what_kornblith_et_al_keep(num_images: int, momentum: float) -> None:
     """Their decay is max(1 - 10 / s, 0.9) for s steps an epoch; torch's momentum is the rest to 1."""
     assert bn_momentum(num_images) == pytest.approx(momentum)
+
+
+def test_the_documented_table_is_the_one_in_code() -> None:
+    lines = (Path(__file__).parents[2] / "docs" / "finetune.md").read_text(encoding="utf-8").splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("| images | epochs")) + 2
+    shown = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines[first : first + len(RULES)]
+    ]
+    assert shown == [
+        [
+            "more" if rule.below == inf else f"below {rule.below:,}",
+            f"{rule.epochs}",
+            f"{rule.head_epochs}",
+            f"{rule.lr:g}",
+            f"{rule.layer_decay:.2f}",
+            "1e-4",
+            rule.policy,
+            f"{rule.mixup:g}",
+        ]
+        for rule in RULES
+    ]
+    assert {rule.weight_decay for rule in RULES} == {1e-4}

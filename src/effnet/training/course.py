@@ -1,11 +1,13 @@
 """The course of a training: what changes from epoch to epoch beside the learning rate, and that with it."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from effnet.config import OptimConfig, TrainConfig
 from effnet.training.optim import Horizon, lr_at
+
+HEAD_ONLY_COST = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,19 @@ class Course:
             return config.lr
         rest = Horizon(steps, horizon.planned - self.head_epochs * steps, horizon.total - alone)
         return lr_at(step - alone, rest, config)
+
+    def work(self, step: int, horizon: Horizon, pixels: Sequence[float]) -> float:
+        """Return what the steps before this one cost, in steps of the last phase.
+
+        A forecast from early steps has to know it. `pixels` are those of an image in each stage, as shares of
+        the last one's; a step of the classifier alone has no backward pass, which is two thirds.
+        """
+        steps, done = horizon.steps_per_epoch, 0.0
+        for epoch in range(-(-step // steps)):
+            phase = self.phase(epoch, horizon)
+            cost = pixels[phase.stage] * (HEAD_ONLY_COST if phase.head_only else 1.0)
+            done += cost * min(steps, step - epoch * steps)
+        return done
 
     def shares(self) -> Mapping[Phase, float]:
         """Return which part of the training each phase is."""

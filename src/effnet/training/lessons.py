@@ -18,17 +18,18 @@ class Lesson:
     augment: Augment
     mix: Mix
     dropout: float
+    pixels: float = 1.0
+    """Pixels of an image, as a share of those at the full resolution."""
 
 
 def lessons(config: TrainConfig, spec: NetSpec, preprocess: Preprocess, num_classes: int) -> list[Lesson]:
     """Return the stages, the last one exactly as configured."""
+    strengths = shares(config.progressive, config.progressive.first_strength)
     made = []
-    for share, size in zip(shares(config.progressive, config.progressive.first_strength),
-                           sizes(config.progressive, spec.resolution), strict=True):  # fmt: skip
-        augment = weakened(config.augment, share)
-        made.append(
-            Lesson(Augment(augment, preprocess, size), Mix(augment, num_classes), share * spec.dropout)
-        )
+    for share, size in zip(strengths, sizes(config.progressive, spec.resolution), strict=True):
+        augment, pixels = weakened(config.augment, share), (size / spec.resolution) ** 2
+        looks = Augment(augment, preprocess, size), Mix(augment, num_classes)
+        made.append(Lesson(*looks, dropout=share * spec.dropout, pixels=pixels))
     return made
 
 

@@ -9,6 +9,7 @@ from effnet.data.datasets import DataSet
 from effnet.data.folds import LEAST
 from effnet.data.splits import split
 from effnet.errors import UsageError
+from effnet.training.course import course_of
 from effnet.training.origins import NOTHING, Origin, Origins, adopt, open_origin
 from effnet.training.setup import default_recipe
 from effnet.transfer import rules
@@ -110,12 +111,12 @@ def defaults(dataset: DataSet, recipe: str | None, source: Origin | None) -> tup
 
 def explain(dataset: DataSet, config: TrainConfig) -> str:
     """Say how a network is fine-tuned, and why the rules are so; `config` may have other settings by now."""
-    count, tuning, optim = num_learned(dataset), config.finetune, config.optim
-    alone = f", the classifier alone in the first {tuning.head_epochs}" if tuning.head_epochs else ""
+    count, optim, head_epochs = num_learned(dataset), config.optim, course_of(config).head_epochs
+    alone = f", the classifier alone in the first {head_epochs}" if head_epochs else ""
     mixup = f", mixup {config.augment.mixup:g}" if config.augment.mixup else ""
     return (
         f"{count:,} images to learn from: {config.epochs} epochs{alone}; learning rate {optim.lr:g}, times "
-        f"{tuning.layer_decay:g} for each block further from the classifier; weight decay "
+        f"{config.finetune.layer_decay:g} for each block further from the classifier; weight decay "
         f"{optim.weight_decay:g}; augmentation {config.augment.policy}{mixup}; because "
         f"{rules.rule_for(count).because}"
     )

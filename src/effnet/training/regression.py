@@ -16,6 +16,7 @@ from effnet.errors import DataError
 # Inverse strengths of regularisation that are tried; Kornblith et al. 2019 take 45 from 1e-6 to 1e5.
 STRENGTHS = tuple(10.0 ** (half / 2) for half in range(-8, 5))
 MAX_ITERATIONS = 2000
+ROUNDING = 1e-5  # of a feature's mean: float32 has seven digits, and sums over a network leave fewer
 BALANCED = {"none": None, "weights": "balanced", "sampling": "balanced"}
 """What `data.balance` is to a regression."""
 
@@ -92,9 +93,9 @@ def fit(model: Any, features: NDArray[np.float32], labels: NDArray[np.int64]) ->
 
 
 def standard(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation `(D,)` of each feature; 1 for one that is always the same."""
+    """Return mean and standard deviation `(D,)` of each feature; 1 for one that rounding alone varies."""
     mean, scale = features.mean(0), features.std(0, correction=0)
-    return mean, torch.where(scale > 0, scale, torch.ones_like(scale))
+    return mean, torch.where(scale > ROUNDING * mean.abs(), scale, torch.ones_like(scale))
 
 
 def unfolded(coefficients: NDArray[Any], intercept: NDArray[Any], mean: Tensor, scale: Tensor) -> Linear:

@@ -49,7 +49,7 @@ def test_a_fold_shares_no_image_with_what_is_learned_from(config: DataConfig) ->
     parts = split(digits, config, 0)
     assert parts.test is not None
     names = [set(part.names) for part in (parts.train, parts.val, parts.test)]
-    assert not (names[0] & names[1] or names[1] & names[2] or names[0] & names[2])
+    assert sum(map(len, names)) == len(set.union(*names))
     real = split(digits, DataConfig(), 0).test
     assert real is not None
     assert not set(real.names) & set.union(*names)
