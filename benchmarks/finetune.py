@@ -3,10 +3,10 @@
     python benchmarks/finetune.py /work/data/ants-bees --source-data /work/data/cifar10 --work DIR
     python benchmarks/finetune.py PHOTOS --source MODEL.safetensors --work DIR
 
-Trains the network to begin with on --source-data (recipe cifar10-quick, --source-minutes), unless a model file
-is given. Then each way is cross-validated: images, folds, network, input and resolution are the same for all.
-What is done stays in DIR, and what was interrupted goes on there: run the same command again. Appends a line for
-each way to docs/results/finetune.jsonl, and prints the table and the differences, paired by fold.
+Trains the network to begin with on --source-data (recipe cifar10-quick, --source-minutes), unless a model
+file is given. Then each way is cross-validated: images, folds, network, input and resolution are the same for
+all. What is done stays in DIR, and what was interrupted goes on there: run the same command again. Appends a
+line for each way to docs/results/finetune.jsonl, and prints the table and the differences, paired by fold.
 """
 
 import argparse

@@ -49,10 +49,10 @@ def test_a_fold_shares_no_image_with_what_is_learned_from(config: DataConfig) ->
     parts = split(digits, config, 0)
     assert parts.test is not None
     names = [set(part.names) for part in (parts.train, parts.val, parts.test)]
-    assert sum(map(len, names)) == len(set.union(*names))
+    assert sum(map(len, names)) == len(set[str]().union(*names))
     real = split(digits, DataConfig(), 0).test
     assert real is not None
-    assert not set(real.names) & set.union(*names)
+    assert not set(real.names) & set[str]().union(*names)
 
 
 def test_other_seeds_draw_other_folds() -> None:

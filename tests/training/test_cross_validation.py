@@ -11,13 +11,16 @@ from whole_runs import Listener, StopError, assert_same_run
 
 import effnet
 from effnet import modelfile
-from effnet.config import DataConfig
+from effnet.config import DataConfig, TrainConfig
 from effnet.data.datasets import open_digits
 from effnet.data.splits import split
 from effnet.errors import DataError, EffnetError, ModelFileError, UsageError
+from effnet.evaluation.classifier import load
 from effnet.training import state as states
+from effnet.training.crossing import Crossing, of_fold, with_share
 from effnet.training.folds import CrossValidation, FoldScore
-from effnet.training.reporter import EpochRecord
+from effnet.training.parts import assemble
+from effnet.training.reporter import EpochRecord, Silent
 from effnet.training.results import TrainResult
 
 SETTINGS = FEW | {"epochs": 1}
@@ -81,7 +84,7 @@ def test_the_file_holds_every_score_and_what_they_come_to(crossed: TrainResult) 
 def test_a_model_of_a_fold_is_evaluated_on_its_fold(crossed: TrainResult) -> None:
     assert crossed.folds is not None
     score = crossed.folds.scores[1]
-    found = effnet.load(score.model).evaluate("digits")
+    found = load(score.model).evaluate("digits")
     assert (found.num_images, found.top1) == (score.num_images, score.top1)
 
 
@@ -137,9 +140,9 @@ def test_folds_of_probes_take_the_same_images(source: Path, crossed: TrainResult
 
 
 def test_a_limit_of_time_is_that_of_all_trainings_together(tmp_path: Path) -> None:
-    settings = SETTINGS | {"phi": -8.0, "resolution": 8, "max_minutes": 3.0}
-    result = effnet.train("digits", folds=2, out=tmp_path, **settings)
-    assert result.classifier.header.training["config"]["max_minutes"] == 1.0
+    config = TrainConfig(model="b0-cifar", max_minutes=3.0)
+    crossing = Crossing(assemble(open_digits(), config), 2, False, tmp_path, Silent())
+    assert with_share(crossing).config.max_minutes == of_fold(crossing, 1).config.max_minutes == 1.0
 
 
 def test_more_folds_than_images_of_a_class_start_nothing(source: Path, tmp_path: Path) -> None:

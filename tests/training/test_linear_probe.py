@@ -14,6 +14,7 @@ from tiny_origins import DIGITS, FEW, moved, write
 
 import effnet
 from effnet.errors import DataError, UsageError
+from effnet.evaluation.classifier import load
 from effnet.training.regression import STRENGTHS, Features, choose
 from effnet.training.results import TrainResult
 
@@ -77,7 +78,7 @@ def test_nothing_but_the_classifier_is_new(tmp_path: Path) -> None:
 def test_a_probe_of_other_classes_is_evaluated_exported_and_explained_like_any_model(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     result = probe(write(tmp_path / "source.safetensors", LETTERS), tmp_path / "run")
-    model = effnet.load(result.model_path)
+    model = load(result.model_path)
     assert model.header.class_names == DIGITS
     assert model.evaluate("digits").top1 == result.evaluation.top1
     assert result.evaluation.top1 > 0.3  # by chance a tenth; the features are those of random weights

@@ -18,6 +18,7 @@ import effnet
 from effnet import modelfile
 from effnet.data.loaders import EvalLoader
 from effnet.errors import DataError, ModelFileError, UsageError
+from effnet.evaluation.classifier import load
 from effnet.imaging.preprocess import Preprocess
 from effnet.training.compute import PLAIN
 from effnet.training.results import TrainResult
@@ -88,7 +89,7 @@ def test_the_teacher_sees_its_own_resolution() -> None:
 
 
 def test_classes_are_matched_by_name(tmp_path: Path) -> None:
-    teacher = effnet.load(write(tmp_path / "teacher.safetensors", DIGITS[::-1]))
+    teacher = load(write(tmp_path / "teacher.safetensors", DIGITS[::-1]))
     images = torch.randn(3, 1, 8, 8)
     made = mentor(teacher, DIGITS, teacher.header.preprocess, DistillConfig(), PLAIN)
     torch.testing.assert_close(made.logits(images), teacher.network(images).flip(1))
@@ -125,7 +126,7 @@ def test_a_student_takes_after_its_teacher(teacher: Path, tmp_path: Path) -> Non
             "optim": {"ema_decay": 0.9},
         },
     ).classifier
-    other = effnet.load(teacher)
+    other = load(teacher)
     with other.opened("digits", split="test") as opened:
         loader = EvalLoader(opened.pixels, opened.preprocess, 64)
         images = torch.cat([batch for batch, _ in loader])

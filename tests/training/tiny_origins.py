@@ -24,14 +24,14 @@ FEW: dict[str, Any] = {
 }
 
 
-def write(path: Path, names: tuple[str, ...] = DIGITS, seed: int = 1, **preprocess: Any) -> Path:
+def write(path: Path, names: tuple[str, ...] = DIGITS, seed: int = 1) -> Path:
     """Write a model file of random weights, whose normalisation has seen noise."""
     network = settled(SPEC, len(names))
     torch.manual_seed(seed)
     nn.init.normal_(network.classifier.bias)
     arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    settings = {"resolution": 8, "mean": (0.3,), "std": (0.35,), "interpolation": "bilinear"} | preprocess
-    modelfile.save(path, ModelHeader(SPEC, Preprocess(**settings), names), arrays)
+    preprocess = Preprocess(8, interpolation="bilinear", mean=(0.3,), std=(0.35,))
+    modelfile.save(path, ModelHeader(SPEC, preprocess, names), arrays)
     return path
 
 
