@@ -16,7 +16,7 @@ from effnet.data.splits import Drawn, find_parts
 from effnet.errors import ModelFileError, UsageError
 from effnet.evaluation.classifier import Classifier, load
 from effnet.files import copy_file
-from effnet.modelfile import is_model_file
+from effnet.modelfile import is_model_file, load_header
 from effnet.spec.families import get_spec
 from effnet.spec.netspec import NetSpec
 from effnet.training.parts import Parts, assemble
@@ -79,20 +79,33 @@ def open_origin(source: str, *, revision: str | None = None, device: str = "cpu"
 
 
 def find_model(source: str, *, revision: str | None) -> Path:
-    """Return the model file of a path, or of a name on a hub, which is fetched and imported."""
+    """Return the model file of a path, or of anything that can be imported: other files, names on a hub."""
     path = Path(source)
-    if path.exists() or is_model_file(path):
+    if is_own(path):
         return path
     try:
         importing = import_module("effnet.importing.source")
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("effnet."):
             raise
+        if path.exists():
+            return path  # whoever loads it says what is wrong with it
         raise UsageError(
             f"{source}: no such file; this effnet takes model files (.safetensors) that `effnet train` wrote"
         ) from None
     found: Path = importing.model_file(source, revision=revision)
     return found
+
+
+def is_own(path: Path) -> bool:
+    """Tell whether a path is, or by its name should be, a model file of effnet."""
+    if not path.exists():
+        return is_model_file(path)
+    try:
+        load_header(path)
+    except ModelFileError:
+        return False
+    return True
 
 
 def adopt(config: TrainConfig, origin: Origin) -> TrainConfig:

@@ -39,13 +39,13 @@ class Rule:
 
 
 RULES = (
-    Rule(1_000, 30, 5, 0.01, 0.80, 1e-4, "trivial", 0.0,
+    Rule(1_000, 30, 5, 0.05, 0.80, 1e-4, "trivial", 0.0,
          "few images cannot teach early layers anew: these hardly move, and augmentation makes variety"),
-    Rule(20_000, 20, 2, 0.01, 0.90, 1e-4, "trivial", 0.0,
+    Rule(20_000, 20, 2, 0.05, 0.90, 1e-4, "trivial", 0.0,
          "enough images for all layers, the later ones more"),
-    Rule(500_000, 15, 1, 0.02, 0.95, 1e-4, "rand", 0.1,
+    Rule(500_000, 15, 1, 0.03, 0.95, 1e-4, "rand", 0.1,
          "many images: fewer passes, mixup as in Big Transfer, and nearly one rate for all layers"),
-    Rule(inf, 10, 0, 0.02, 1.00, 1e-4, "rand", 0.1,
+    Rule(inf, 10, 0, 0.03, 1.00, 1e-4, "rand", 0.1,
          "so many images outweigh what the weights knew: one rate for all layers"),
 )  # fmt: skip
 
