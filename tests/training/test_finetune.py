@@ -10,23 +10,27 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_origins import DIGITS, FEW, SPEC, moved, weights, write
+from tiny_origins import DIGITS, FEW, SPEC, weights, write
 from tiny_training import fit, tiny, trainer
 from whole_runs import Listener, StopError, assert_same_run
 
 import effnet
 from effnet import modelfile
-from effnet.config import DataConfig, OptimConfig, TrainConfig
+from effnet.config import DataConfig, OptimConfig, TrainConfig, override
 from effnet.data.datasets import open_digits
 from effnet.data.splits import split
 from effnet.errors import ModelFileError, UsageError
 from effnet.network.model import create_model
 from effnet.spec.families import get_spec
 from effnet.training.course import Course, Phase
-from effnet.training.kept import copy_weights
+from effnet.training.kept import Weights, copy_weights
 from effnet.training.layers import Layers, frozen_parts
+from effnet.training.loop import Trainer
 from effnet.training.optim import Horizon, build, lr_at
+from effnet.training.order import defaults
 from effnet.training.origins import Origins, adopt, build_on, leak, open_origin
+from effnet.training.parts import Parts, build_trainer
+from effnet.training.reporter import Silent
 from effnet.training.results import TrainResult
 from effnet.transfer.settings import FinetuneConfig
 from peers import timm_net
@@ -45,69 +49,93 @@ def tune(source: Path, out: Path, **settings: Any) -> TrainResult:
     return effnet.train("digits", source=str(source), out=out, reporter=reporter, **FEW | settings)
 
 
-def frozen_everywhere(source: Path, out: Path) -> TrainResult:
-    """A training in which nothing but the classifier moves, and that by nothing."""
-    still = {"lr": 1e-30, "weight_decay": 0.0, "warmup_epochs": 0.0, "ema_decay": 0.0}
-    return tune(source, out, epochs=1, finetune={"freeze": "all"}, optim=still)
+def parts_from(source: Path, recipe: str | None = None, **settings: Any) -> Parts:
+    """Put a training together, as far as its first step."""
+    found, dataset = open_origin(str(source)), open_digits()
+    config = override(defaults(dataset, recipe, found)[1], FEW | settings)
+    return build_on(dataset, config, Origins(source=found))
 
 
-def test_the_same_classes_keep_the_classifier(source: Path, tmp_path: Path) -> None:
-    result = frozen_everywhere(source, tmp_path / "run")
-    assert moved(source, result.model_path) == set()
-    assert result.classifier.header.training["from"]["head"] == "kept"
+def first_weights(parts: Parts) -> Weights:
+    return copy_weights(build_trainer(parts, Silent()).network)
+
+
+def test_the_same_classes_keep_the_classifier(source: Path) -> None:
+    parts, given = parts_from(source), weights(source)
+    assert all(np.array_equal(tensor.numpy(), given[name]) for name, tensor in first_weights(parts).items())
+    assert parts.ancestry["from"]["head"] == "kept"
 
 
 def test_the_same_classes_in_another_order_reorder_the_classifier(tmp_path: Path) -> None:
     source = write(tmp_path / "source.safetensors", BACKWARDS)
-    result = frozen_everywhere(source, tmp_path / "run")
-    assert result.classifier.header.training["from"]["head"] == "reordered"
+    parts, given = parts_from(source), weights(source)
+    found = first_weights(parts)
+    assert parts.ancestry["from"]["head"] == "reordered"
     for name in ("classifier.weight", "classifier.bias"):
-        np.testing.assert_array_equal(weights(result.model_path)[name], weights(source)[name][::-1])
+        np.testing.assert_array_equal(found[name].numpy(), given[name][::-1])
 
 
 def test_other_classes_get_a_new_classifier_drawn_by_the_seed(tmp_path: Path) -> None:
     source = write(tmp_path / "source.safetensors", LETTERS)
-    runs = [frozen_everywhere(source, tmp_path / name) for name in ("one", "two")]
-    assert moved(source, runs[0].model_path) == {"classifier.weight", "classifier.bias"}
-    assert moved(runs[0].model_path, runs[1].model_path) == set()
-    assert runs[0].classifier.header.training["from"]["head"] == "replaced"
+    parts, given = parts_from(source), weights(source)
+    one, same, other = (first_weights(each) for each in (parts, parts, parts_from(source, seed=1)))
+    changed = {name for name, tensor in one.items() if not np.array_equal(tensor.numpy(), given[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+    assert torch.equal(one["classifier.weight"], same["classifier.weight"])
+    assert not torch.equal(one["classifier.weight"], other["classifier.weight"])
+    assert parts.ancestry["from"]["head"] == "replaced"
 
 
-def test_network_and_input_are_those_of_the_weights(source: Path, tmp_path: Path) -> None:
-    header = tune(source, tmp_path / "run", epochs=1).classifier.header
-    assert replace(header.spec, bn_momentum=SPEC.bn_momentum) == SPEC
-    assert header.preprocess == modelfile.load_header(source).preprocess
+def test_network_and_input_are_those_of_the_weights(source: Path) -> None:
+    parts = parts_from(source)
+    assert replace(parts.spec, bn_momentum=SPEC.bn_momentum) == SPEC
+    assert parts.preprocess == modelfile.load_header(source).preprocess
 
 
-def test_the_resolution_may_be_another(source: Path, tmp_path: Path) -> None:
-    header = tune(source, tmp_path / "run", epochs=1, resolution=12).classifier.header
-    assert (header.spec.resolution, header.preprocess.resolution) == (12, 12)
-    assert header.preprocess.interpolation == "bilinear"
+def test_the_resolution_may_be_another(source: Path) -> None:
+    parts = parts_from(source, resolution=12)
+    assert (parts.spec.resolution, parts.preprocess.resolution) == (12, 12)
+    assert parts.preprocess.interpolation == "bilinear"
 
 
 def test_the_model_file_says_where_its_weights_come_from(source: Path, tmp_path: Path) -> None:
-    first = tune(source, tmp_path / "first", epochs=1)
-    second = tune(first.model_path, tmp_path / "second", epochs=1)
-    record = second.classifier.header.training["from"]
-    assert record["source"] == str(first.model_path)
-    assert record["sha256"] == hashlib.sha256(first.model_path.read_bytes()).hexdigest()
-    assert record["training"]["from"]["source"] == str(source)
-    assert record["num_classes"] == 10
+    header, arrays = modelfile.load(source)
+    older = {"from": {"source": "elsewhere"}, "config": {"seed": 5}}
+    path = tmp_path / "tuned-before.safetensors"
+    modelfile.save(path, replace(header, training=older), arrays)
+    record = tune(path, tmp_path / "run", epochs=1).classifier.header.training["from"]
+    assert record == {
+        "source": str(path),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "network": SPEC.name,
+        "num_classes": 10,
+        "effnet_version": header.effnet_version,
+        "training": {"from": {"source": "elsewhere"}},
+        "head": "kept",
+    }
+
+
+def moved_in(trained: Trainer) -> set[str]:
+    """Train, and return the names of the weights and statistics that are other bits afterwards."""
+    before = copy_weights(trained.network)
+    best, _ = fit(trained)
+    raw = copy_weights(trained.network)
+    names = {name for name in before if not torch.equal(before[name], raw[name])}
+    return names | {name for name in before if not torch.equal(before[name], best.weights[name])}
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw", "rmsprop"])
-def test_frozen_stages_are_the_same_bits_afterwards(name: str, source: Path, tmp_path: Path) -> None:
+def test_frozen_stages_are_the_same_bits_afterwards(name: str) -> None:
+    """In the raw weights and in their average."""
     strong = {"name": name, "lr": 0.01, "weight_decay": 0.1, "ema_decay": 0.9, "clip_norm": 1.0}
-    result = tune(source, tmp_path / "run", finetune={"freeze": 3, "head_epochs": 1}, optim=strong)
-    changed = moved(source, result.model_path)
+    changed = moved_in(trainer(tiny(finetune={"freeze": 3, "head_epochs": 1}, optim=strong)))
     assert not any(name.startswith(("stem.", "stages.0.", "stages.1.", "stages.2.")) for name in changed)
     assert any(name.startswith("stages.3.") for name in changed)
     assert any(name.startswith("head.") for name in changed)
 
 
-def test_frozen_normalisation_is_the_same_bits_afterwards(source: Path, tmp_path: Path) -> None:
-    result = tune(source, tmp_path / "run", finetune={"freeze_bn": True}, optim={"lr": 1e-4})
-    changed = moved(source, result.model_path)
+def test_frozen_normalisation_is_the_same_bits_afterwards() -> None:
+    changed = moved_in(trainer(tiny(finetune={"freeze_bn": True}, optim={"lr": 1e-5})))
     assert not any(".norm." in name for name in changed)
     assert any(name.startswith("stem.conv") for name in changed)
 
@@ -214,18 +242,17 @@ def test_a_tuned_run_resumes_in_the_same_bits_without_its_source(tmp_path: Path)
         assert header.training["from"]["source"] == str(source)
 
 
-def test_rules_follow_from_the_number_of_images(source: Path, tmp_path: Path) -> None:
-    config = tune(source, tmp_path / "run", epochs=1).classifier.header.training["config"]
-    assert config["finetune"]["head_epochs"] == 2  # 1,295 images, before `max_train`
-    assert config["augment"]["flip"] is False  # as the recipe of digits has it
+def test_rules_follow_from_the_number_of_images(source: Path) -> None:
+    config = parts_from(source).config
+    assert config.finetune.head_epochs == 2  # 1,295 images, before `max_train`
+    assert config.augment.flip is False  # as the recipe of digits has it
 
 
-def test_a_recipe_takes_the_place_of_the_rules(source: Path, tmp_path: Path) -> None:
-    result = tune(source, tmp_path / "run", epochs=1, recipe="small-images")
-    config = result.classifier.header.training["config"]
-    assert config["finetune"]["head_epochs"] == 0
-    assert config["augment"]["policy"] == "rand"
-    assert config["model"] == SPEC.name
+def test_a_recipe_takes_the_place_of_the_rules(source: Path) -> None:
+    config = parts_from(source, "small-images").config
+    assert config.finetune.head_epochs == 0
+    assert config.augment.policy == "rand"
+    assert config.model == SPEC.name
 
 
 def test_weights_that_saw_the_held_out_images_are_named(tmp_path: Path) -> None:
