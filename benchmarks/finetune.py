@@ -121,7 +121,7 @@ def record(contest: Contest, way: str, plan: Mapping[str, Any]) -> None:
         "seed": contest.seed,
         "network": header.spec.name,
         "source": {"data": source.training.get("data"), "metrics": source.metrics.get("test")},
-        "scores": plan["scores"],
+        "scores": [{key: score[key] for key in score if key != "model"} for score in plan["scores"]],
         **{name: plan[name] for name in ("mean", "spread", "interval")},
         "final": header.metrics,
         "config": header.training["config"],
