@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from effnet.spec.netspec import NetSpec as NetSpec
     from effnet.spec.scale import Coefficients as Coefficients
     from effnet.spec.scale import scale as scale
-    from effnet.training.run import resume as resume
+    from effnet.training.resuming import resume as resume
 
 # Public names and the modules they live in. A name is imported when it is first used, so that
 # `import effnet` costs nothing and `effnet --help` needs no torch.
@@ -50,7 +50,7 @@ _PUBLIC = {
     "create_model": "effnet.network.model",
     "budget": "effnet.sizing.budget.run",
     "train": "effnet.sizing.budget.sized_training",
-    "resume": "effnet.training.run",
+    "resume": "effnet.training.resuming",
     "check": "effnet.doctor.run",
     "load": "effnet.loading",
     "export": "effnet.exporting.run",

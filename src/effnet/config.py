@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from effnet.errors import UsageError, bad_value, key_of, unknown_name
 from effnet.recipe import read_recipe
 from effnet.spec.scale import Coefficients
+from effnet.transfer.settings import DistillConfig, FinetuneConfig, ProgressiveConfig
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -39,6 +40,8 @@ class DataConfig:
     """Images to train on, of each class its share, drawn by the seed; all when not given."""
     max_val: Annotated[int, Field(ge=2)] | None = None
     """Images to choose by, of each class its share; all of the validation part when not given."""
+    fold: Annotated[str, Field(pattern=r"^[1-9]\d{0,3}/[1-9]\d{0,3}$")] | None = None
+    """Cross-validation: 2/5 holds out the second of five folds of the training images as the test part."""
     balance: Literal["none", "weights", "sampling"] = "none"
     """For unequal classes: weigh the loss by 1 / frequency, or draw images of all classes equally often."""
     max_broken: Annotated[float, Field(ge=0.0, le=1.0)] = 0.01
@@ -172,6 +175,9 @@ class TrainConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     coefficients: Coefficients = field(default_factory=Coefficients)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    progressive: ProgressiveConfig = field(default_factory=ProgressiveConfig)
 
 
 _ADAPTER = TypeAdapter(TrainConfig)
@@ -199,12 +205,7 @@ def from_dict(data: Mapping[str, Any], origin: str) -> TrainConfig:
 
 
 def override(config: TrainConfig, settings: Mapping[str, Any], origin: str = "settings") -> TrainConfig:
-    """Lay nested settings over a configuration: `{"epochs": 3, "optim": {"lr": 0.1}}`.
-
-    Raises:
-        UsageError: as `from_dict`.
-
-    """
+    """Lay nested settings over a configuration: `{"optim": {"lr": 0.1}}`; raises as `from_dict`."""
     return from_dict(_merge(to_dict(config), settings), origin) if settings else config
 
 
@@ -219,12 +220,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 
 
 def load_recipe(name: str | Path) -> TrainConfig:
-    """Read a recipe by name, or from a path that ends in `.toml`.
-
-    Raises:
-        UsageError: unknown name, unreadable file, or a bad key or value in it.
-
-    """
+    """Read a recipe by name, or from a path that ends in `.toml`; UsageError if it is none."""
     return from_dict(read_recipe(str(name)), origin=f"recipe {name}")
 
 

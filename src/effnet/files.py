@@ -82,6 +82,15 @@ def check_folder(folder: Path) -> None:
         raise EffnetError(f"cannot write to {folder}: no permission")
 
 
+def copy_file(path: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        shutil.copyfile(path, temporary)
+
+    write_bytes(target, write)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
     write_bytes(path, lambda temporary: _write_text(temporary, text))

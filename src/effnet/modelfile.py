@@ -161,7 +161,8 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
 
 _KINDS = {"class_names": list, "training": dict, "metrics": dict, "split": dict, "effnet_version": str}
 _TRAINING_KINDS = {
-    "data": str, "fingerprint": str, "num_images": dict, "config": dict, "environment": dict, "sizing": dict
+    "data": str, "fingerprint": str, "num_images": dict, "config": dict, "environment": dict, "sizing": dict,
+    "from": dict, "teacher": dict, "probe": dict,
 }  # fmt: skip
 
 

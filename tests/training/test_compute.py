@@ -177,7 +177,7 @@ def assert_learns_the_same(compute: Compute) -> None:
     to_device(mine.network, CPU)
     mine.compute_by(compute)
     images, _ = next(iter(mine.train.epoch(0)))
-    assert ops.supports(mine.network.stem.conv(images))  # type: ignore[operator, union-attr]
+    assert ops.supports(mine.network.stem.conv(images))
     for each in (mine, plain):
         fit(each)
     assert mine.records[-1].train_loss == pytest.approx(plain.records[-1].train_loss, rel=0.05)

@@ -12,7 +12,7 @@ from effnet.config import to_dict as config_dict
 from effnet.data.datasets import DataSet, needs_download, open_dataset
 from effnet.errors import UsageError
 from effnet.sizing.study.design import ARM_NAMES
-from effnet.training.setup import default_recipe
+from effnet.training.order import defaults
 
 LISTS = ("--input.mean", "--input.std", "--phis", "--arms")  # flags that take several values
 
@@ -30,14 +30,22 @@ class SettingsForm(Protocol):
 F = TypeVar("F", bound=SettingsForm)
 
 
+def of_a_recipe(dataset: DataSet, recipe: str | None) -> tuple[str, TrainConfig]:
+    """Return name and values of --recipe, or of the recipe that fits the data."""
+    return defaults(dataset, recipe, None)
+
+
 def with_recipe(
     form: type[F],
     command: str,
     args: Sequence[str],
     *,
     adapt: Callable[[TrainConfig], TrainConfig] = lambda recipe: recipe,
+    choose: Callable[[DataSet, str | None], tuple[str, TrainConfig]] = of_a_recipe,
 ) -> tuple[F, DataSet, str]:
     """Parse a form whose defaults are those of --recipe, or of the recipe that fits DATA.
+
+    `choose` returns the name of a recipe and its values, for data and --recipe; `adapt` changes them.
 
     Returns:
         The form, the data set, and the name of the recipe.
@@ -51,13 +59,11 @@ def with_recipe(
         parse(form, command, args)  # help and wrong flags come before many megabytes
     with TerminalReporter(quiet="--json" in args) as reporter:
         dataset = open_dataset(data, on_download=reporter.downloading) if data is not None else None
-    if recipe is None and dataset is not None:
-        recipe = default_recipe(dataset)
-    defaults = adapt(load_recipe(recipe) if recipe else TrainConfig())
-    filled = parse(form, command, args, form(config=defaults))
-    if dataset is None or recipe is None:
+    if dataset is None:
+        parse(form, command, args, form(config=adapt(load_recipe(recipe) if recipe else TrainConfig())))
         raise UsageError(f"missing DATA (see effnet {command} --help)")
-    return filled, dataset, recipe
+    name, values = choose(dataset, recipe)
+    return parse(form, command, args, form(config=adapt(values))), dataset, name
 
 
 def peek(form: type[SettingsForm], args: Sequence[str]) -> tuple[str | None, str | None]:

@@ -12,6 +12,7 @@ from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.show_export import print_export
+from effnet.cli.show_origins import print_origins
 from effnet.cli.stages import count_classes, spec_table
 from effnet.cli.table3 import show_table
 from effnet.errors import UsageError, unknown_name
@@ -222,6 +223,7 @@ def print_training(header: ModelHeader) -> None:
     )
     if "sizing" in training:
         console().print(f"[bold]sized[/] {sizing_words(training['sizing'])}", highlight=False)
+    print_origins(training)
 
 
 def sizing_words(sizing: Mapping[str, Any]) -> str:

@@ -2,24 +2,29 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from effnet.cli.limits import LimitFlags
-from effnet.cli.output import console, print_json
+from effnet.cli.origin_flags import OriginFlags, names_given, value_of
+from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import is_given, parse
 from effnet.cli.progress import TerminalReporter
 from effnet.cli.results import interval, print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
 from effnet.errors import UsageError
-from effnet.sizing.budget.sized_training import refuse_phi
+from effnet.sizing.budget.sized_training import Training, refuse_phi
 from effnet.sizing.budget.sized_training import run as run_training
 from effnet.training.folder import run_folder
+from effnet.training.folds import CrossValidation
+from effnet.training.order import RULES, defaults, explain, undertake
+from effnet.training.origins import open_origin
 from effnet.training.results import TrainResult
-from effnet.training.run import resume
+from effnet.training.resuming import resume
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class TrainForm:
 
     A folder holds `train/` with `val/` or `test/`, or one folder of images per class. The defaults below are
     those of the recipe that fits DATA. Limits, if there are any, choose phi: the largest network within,
-    for one image at a time. The time that this takes counts for --max-minutes too.
+    for one image at a time. The time that this takes counts for --max-minutes too. With --from a training
+    begins with the weights of another one: fine-tuning.
     """
 
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
@@ -43,6 +49,7 @@ class TrainForm:
     """Replace a run in the folder."""
     json: bool = False
     """Print one JSON object instead of progress and tables."""
+    origin: Annotated[OriginFlags, tyro.conf.arg(name="")] = field(default_factory=OriginFlags)
     limits: Annotated[LimitFlags, tyro.conf.arg(name="")] = field(default_factory=LimitFlags)
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
@@ -52,14 +59,19 @@ def run(args: Sequence[str]) -> None:
     if is_given("--resume", args):
         resume_run(args)
         return
-    form, dataset, recipe = with_recipe(TrainForm, "train", args)
+    wanted, revision = value_of("--from", args), value_of("--revision", args)
+    source = None if wanted is None else open_origin(wanted, revision=revision)
+    form, dataset, recipe = with_recipe(TrainForm, "train", args, choose=partial(defaults, source=source))
     limits = form.limits.checked
     if is_given("--phi", args):
         refuse_phi(limits)
+    asked = undertake(form.origin.order, names_given(args), limits.words(), source)
     folder = run_folder(dataset, form.out, form.overwrite)
     with TerminalReporter(quiet=form.json) as reporter:
+        if recipe == RULES and not form.origin.probe:
+            reporter.message(explain(dataset, form.config))
         reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {folder}")
-        result = run_training(dataset, form.config, folder, reporter, limits)
+        result = run_training(Training(dataset, form.config, limits, asked), folder, reporter)
     show_result(result, form.json)
 
 
@@ -90,19 +102,43 @@ def print_summary(result: TrainResult) -> None:
     """Print the result and say where to look."""
     out, evaluation, best = console(), result.evaluation, result.best
     print_evaluation(evaluation)
-    weights = "averaged weights (EMA)" if best.averaged else "raw weights"
     out.print(
-        f"\nkept: {weights} of epoch {best.epoch + 1}, {best.val_top1:.2%} ({interval(best.val_interval)}) "
+        f"\nkept: {kept_words(result)}, {best.val_top1:.2%} ({interval(best.val_interval)}) "
         f"on the {len(best.correct):,} validation images"
     )
     print_caution(evaluation)
     out.print(f"time: {result.seconds:.0f} s\n")
+    if result.folds is not None:
+        print_folds(result.folds)
     for name, what in (
         ("model.safetensors", "the model file: network, weights, preprocessing, classes"),
         ("curves.png", "loss, accuracy, learning rate over the epochs"),
         ("confusion.png", "which classes are taken for which"),
         ("examples.png", "held-out images and what the network says"),
         ("metrics.jsonl", "one line per epoch"),
+        ("folds.json", "the score of each fold, and where its network is"),
     ):
-        out.print(f"  {result.folder / name}  {what}", markup=False)
+        if (result.folder / name).exists():
+            out.print(f"  {result.folder / name}  {what}", markup=False)
     out.print(f"\nTry: effnet predict {result.model_path} {result.folder / 'examples'}", markup=False)
+
+
+def kept_words(result: TrainResult) -> str:
+    """Say what the model file holds."""
+    if result.regression is not None:
+        return f"a logistic regression with C = {result.regression.C:.3g}"
+    weights = "averaged weights (EMA)" if result.best.averaged else "raw weights"
+    return f"{weights} of epoch {result.best.epoch + 1}"
+
+
+def print_folds(folds: CrossValidation) -> None:
+    """Print the scores of a cross-validation."""
+    made = table(
+        "folds: each judged on images that its network had not seen", ["fold", "images", "errors", "top-1"]
+    )
+    for score in folds.scores:
+        made.add_row(str(score.fold), f"{score.num_images:,}", f"{score.num_errors:,}", f"{score.top1:.2%}")
+    out = console()
+    out.print("", made)
+    spread = f"{folds.mean:.2%} ± {folds.spread:.2%} ({interval(folds.interval)})"
+    out.print(f"mean {spread}; the model file is of all training images\n")

@@ -1,13 +1,14 @@
 """Augment a batch on the device: crop, flip, policy, normalise, erase. Each image follows its own draws."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from effnet.config import AugmentConfig
 from effnet.data.boxes import random_erasing, resized_crop
@@ -24,14 +25,16 @@ class Stage:
 
 
 class Augment:
-    """From stored pixels and draws to the network's input."""
+    """From stored pixels and draws to the network's input; `size` is its side, if not the resolution."""
 
-    def __init__(self, config: AugmentConfig, preprocess: Preprocess) -> None:
+    def __init__(self, config: AugmentConfig, preprocess: Preprocess, size: int | None = None) -> None:
+        seen = preprocess if size is None else replace(preprocess, resolution=size)
         self.stages = (
             _cropping(config, preprocess.resolution),
             Stage(1, random_flip if config.flip else _leave),
             Stage(0, lambda pixels, _: pixels.float().div_(255.0)),
-            _policy(config, preprocess),
+            _shrinking(preprocess.resolution, seen.resolution),
+            _policy(config, seen),
             Stage(0, lambda images, _: preprocess.normalise(images)),
             _erasing(config),
         )
@@ -49,7 +52,7 @@ class Augment:
             draws: `(N, num_draws)`, uniform in [0, 1).
 
         Returns:
-            `(N, C, resolution, resolution)` float32.
+            `(N, C, size, size)` float32.
 
         """
         images = pixels
@@ -67,6 +70,14 @@ def _cropping(config: AugmentConfig, size: int) -> Stage:
     if config.resized_crop:
         return Stage(4, partial(resized_crop, size=size, min_area=config.resized_crop))
     return Stage(2, partial(random_crop, size=size, padding=config.crop_padding))
+
+
+def _shrinking(resolution: int, size: int) -> Stage:
+    """Show the same part of the picture in fewer pixels, filtered against aliasing."""
+    if size == resolution:
+        return Stage(0, _leave)
+    shrink = partial(interpolate, size=(size, size), mode="bilinear", antialias=True)
+    return Stage(0, lambda images, _: shrink(images))
 
 
 def _policy(config: AugmentConfig, preprocess: Preprocess) -> Stage:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from effnet.config import DataConfig
 from effnet.data.datasets import DataSet, Samples
+from effnet.data.folds import take_fold
 from effnet.errors import DataError, UsageError, some
 
 # Second words of the generators for `data.max_train`, `data.max_val` and a sample to evaluate on; 0 and 1
-# draw what is held out.
+# draw what is held out, 5 draws folds.
 _MAX_TRAIN, _MAX_VAL, _SAMPLE = 2, 3, 4
 
 
@@ -33,10 +34,11 @@ class Splits:
 def split(dataset: DataSet, config: DataConfig, seed: int) -> Splits:
     """Divide a data set. Parts that it lacks are drawn, stratified by class, from what it has.
 
-    `max_train` and `max_val` leave that many images of a part, each class with its share, at least one.
+    `max_train` and `max_val` leave that many images of a part, each class with its share, at least one. With
+    a fold of cross-validation that fold of the training images is the part to test, and not the real one.
 
     Raises:
-        DataError: a class has too few images to appear in every part.
+        DataError: a class has too few images to appear in every part, or in every fold.
         UsageError: `max_train` or `max_val` is less than one image of each class.
 
     """
@@ -44,19 +46,21 @@ def split(dataset: DataSet, config: DataConfig, seed: int) -> Splits:
     test = dataset.parts.get("test")
     val = dataset.parts.get("val")
     train = dataset.parts["train"] if dataset.is_split else dataset.parts["all"]
-    wanted: list[tuple[str, float, int | None]] = []
+    num_drawn = (not dataset.is_split) + (val is None) + (config.fold is not None)
+    _check_counts(dataset, train, needed=num_drawn + 1)
     if not dataset.is_split:
-        wanted.append(("test", config.test_fraction, None))
+        counts = _counts(train, config.test_fraction, keep=2)
+        train, test = _draw(train, counts, np.random.default_rng([seed, 1]))
+        drawn["test"] = list(test.names)
+    if config.fold is not None:
+        train, test = take_fold(train, dataset.class_names, config.fold, seed)
+        drawn["test"] = list(test.names)
     if val is None:
-        wanted.append(("val", config.val_fraction, config.max_val))
-    _check_counts(dataset, train, needed=len(wanted) + 1)
-    taken = {}
-    for later, (part, share, limit) in zip(reversed(range(len(wanted))), wanted, strict=True):
-        counts = _limited(_counts(train, share, keep=later + 1), limit, f"max_{part}")
-        train, taken[part] = _draw(train, counts, np.random.default_rng([seed, later]))
-        drawn[part] = list(taken[part].names)
-    test, val = taken.get("test", test), taken.get("val", val)
-    assert val is not None  # the data set has one, or it was drawn
+        counts = _limited(_counts(train, config.val_fraction, keep=1), config.max_val, "max_val")
+        train, val = _draw(train, counts, np.random.default_rng([seed, 0]))
+        drawn["val"] = list(val.names)
+    if config.fold is not None:  # what is in no part cannot be told from what was learned from otherwise
+        drawn["train"] = list(train.names)
     return _limit(Splits(train, val, test, drawn), config, seed)
 
 
@@ -146,14 +150,14 @@ def sampled(held: HeldOut, max_images: int | None, seed: int) -> HeldOut:
 def held_out(dataset: DataSet, drawn: Drawn) -> HeldOut:
     """Return what a model should be evaluated on.
 
-    That is the data set's test part, else the part that was drawn from it for testing when the model was
-    trained (if this is that data set), else its validation part, else everything.
+    That is the part that was drawn from it for testing when the model was trained (if this is that data set),
+    else its own test part, else its validation part, else everything.
     """
-    if "test" in dataset.parts:
-        return HeldOut("test", dataset.parts["test"])
     names, lost = frozenset(drawn.names.get("test", ())), drawn.lost(dataset, ["test"])
     if names and lost is None:
         return HeldOut("test", dataset.all_samples().named(names))
+    if "test" in dataset.parts:
+        return HeldOut("test", dataset.parts["test"])
     if "val" in dataset.parts:
         return HeldOut("val", dataset.parts["val"])
     return HeldOut("all", dataset.all_samples(), lost)

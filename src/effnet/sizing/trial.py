@@ -40,6 +40,7 @@ NOT_IN_KEY = (
     "bn_momentum",
     "save_minutes",
 )
+LATER = ("finetune", "distill", "progressive")
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,19 @@ def run_trial(dataset: DataSet, config: TrainConfig, store: Path, reporter: Repo
 
 def key_of(parts: Parts) -> str:
     """Return the name of a trial: the same for the same network, recipe, seed and data, and for no other."""
-    settings = {
-        name: value for name, value in configuration.to_dict(parts.config).items() if name not in NOT_IN_KEY
-    }
+    settings = {name: value for name, value in as_before(parts.config).items() if name not in NOT_IN_KEY}
     spec = {name: value for name, value in netspec.to_dict(parts.spec).items() if name != "name"}
     content = [FORMAT_VERSION, spec, settings, parts.dataset.fingerprint()]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def as_before(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings without later ones that are off: trials done before keep their key."""
+    settings, off = configuration.to_dict(config), configuration.to_dict(TrainConfig())
+    kept = {name: value for name, value in settings.items() if name not in LATER or value != off[name]}
+    if config.data.fold is None:
+        kept["data"] = {name: value for name, value in settings["data"].items() if name != "fold"}
+    return kept
 
 
 def judge(trainer: Trainer, parts: Parts, seconds: float) -> Outcome:

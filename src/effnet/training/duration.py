@@ -1,5 +1,6 @@
 """Fitting a training into a time: how many steps it allows, measured here and now."""
 
+from collections.abc import Iterator
 from itertools import count, islice
 from math import floor
 from time import perf_counter
@@ -7,6 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from effnet.data.datasets import Samples
+from effnet.data.loaders import Batch
 from effnet.data.pixels import PixelFormat, decode_into, ignore
 from effnet.evaluation.metrics import predict_logits
 from effnet.training.loop import Trainer, rehearsal
@@ -70,10 +72,8 @@ def describe(horizon: Horizon, minutes: float, *, fits: bool) -> str:
     )
 
 
-def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
-    """Return the seconds of a training step and of evaluating one image, measured on a copy."""
-    probe = rehearsal(trainer, trainer.config, trainer.compute)
-    batches = (batch for epoch in count() for batch in trainer.train.epoch(epoch))
+def seconds_of_step(probe: Trainer, batches: Iterator[Batch], seconds: float) -> float:
+    """Return the seconds of a training step, measured for about so many seconds."""
     for _ in range(WARM_STEPS):
         probe.update(next(batches), TINY_LR)
     steps, started = 0, perf_counter()
@@ -81,7 +81,21 @@ def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
         loss, _ = probe.update(next(batches), TINY_LR)
         loss.item()  # waits for the device
         steps += 1
-    step_seconds = (perf_counter() - started) / steps
+    return (perf_counter() - started) / steps
+
+
+def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
+    """Return the seconds of a training step and of evaluating one image, measured on a copy.
+
+    Where phases of the training differ, each is measured, and counts as much as it is of the whole.
+    """
+    probe = rehearsal(trainer, trainer.config, trainer.compute)
+    batches = (batch for epoch in count() for batch in trainer.train.epoch(epoch))
+    step_seconds, shares = 0.0, probe.course.shares()
+    for phase, share in shares.items():
+        probe.enter(phase)
+        step_seconds += share * seconds_of_step(probe, batches, seconds / len(shares))
+    probe.enter(probe.course.last)
     started = perf_counter()
     with probe.compute.autocast():
         logits, _ = predict_logits(probe.network, islice(trainer.val, NUM_VAL_BATCHES))

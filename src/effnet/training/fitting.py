@@ -92,6 +92,7 @@ def loop(trainer: Trainer, job: Job) -> None:
         "fingerprint": parts.dataset.fingerprint(),
         "spec": netspec.to_dict(parts.spec),
         "sizing": dict(parts.sizing),
+        "ancestry": dict(parts.ancestry),
         "storage": {"train": trainer.train.pixels.storage, "val": trainer.val.pixels.storage},
     }
     log = MetricsLog(job.folder, trainer.records)
@@ -100,9 +101,12 @@ def loop(trainer: Trainer, job: Job) -> None:
         log.append(record)
         reporter.epoch(record)
 
+    def work(step: int) -> float:
+        return trainer.course.work(step, trainer.horizon, [lesson.pixels for lesson in trainer.lessons])
+
     with Interrupts() as interrupts:
         checkpointer = Checkpointer(
             trainer, job.folder, interrupts, lambda: {**about, "seconds": perf_counter() - job.started}
         )
-        trainer.fit(Forecast(reporter).step, on_epoch, checkpoint=checkpointer)
+        trainer.fit(Forecast(reporter, work).step, on_epoch, checkpoint=checkpointer)
         checkpointer.heed()

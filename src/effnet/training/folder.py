@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 from effnet.data.datasets import SPLIT_FOLDERS, DataSet
 from effnet.errors import EffnetError, UsageError
 from effnet.training import state
+from effnet.training.folds import is_unfinished
 
 MODEL_FILE = "model.safetensors"
 LOCK_FILE = ".lock"
@@ -28,7 +29,7 @@ def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Pat
     folder = outside_data(dataset, Path(out) if out is not None else Path("runs") / dataset.name)
     if overwrite:
         return folder
-    if state.exists(folder):
+    if state.exists(folder) or is_unfinished(folder):
         raise UsageError(
             f"{folder} holds an unfinished training; go on with: {state.resume_command(folder)}, "
             f"choose another --out, or --overwrite to start anew"

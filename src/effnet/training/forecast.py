@@ -1,5 +1,6 @@
 """How long a training will take, said early if it is long; how long anything takes, in words."""
 
+from collections.abc import Callable
 from math import ceil
 from time import perf_counter
 
@@ -10,10 +11,14 @@ LONG_HOURS = 1.0
 
 
 class Forecast:
-    """Passes steps on, and warns once when the training will take hours."""
+    """Passes steps on, and warns once when the training will take hours.
 
-    def __init__(self, reporter: Reporter) -> None:
+    `work` is what all steps before one cost, in any unit: they may grow in the course of the training.
+    """
+
+    def __init__(self, reporter: Reporter, work: Callable[[int], float] = float) -> None:
         self.reporter = reporter
+        self.work = work
         self.started = perf_counter()
         self.first_step: int | None = None
         self.said = False
@@ -23,10 +28,11 @@ class Forecast:
         self.reporter.step(record)
         if self.first_step is None:  # what came before it was warming up
             self.first_step, self.started = record.step, perf_counter()
-        elapsed, done = perf_counter() - self.started, record.step - self.first_step
+        elapsed, done = perf_counter() - self.started, self.work(record.step) - self.work(self.first_step)
         if not self.said and elapsed > FORECAST_AFTER and done > 0:
             self.said = True
-            self._warn((record.total_steps - record.step) * elapsed / done / 3600)
+            left = self.work(record.total_steps) - self.work(record.step)
+            self._warn(left * elapsed / done / 3600)
 
     def _warn(self, hours: float) -> None:
         if hours > LONG_HOURS:

@@ -20,6 +20,7 @@ class InterruptedTrainingError(EffnetError):
     def __init__(self, number: int, step: int, folder: Path) -> None:
         name = signal.Signals(number).name
         super().__init__(f"stopped by {name} after step {step}; go on with: {state.resume_command(folder)}")
+        self.number, self.step = number, step
         self.exit_code = 128 + number
 
 

@@ -14,23 +14,33 @@ from effnet.data.loaders import Batch, EvalLoader, TrainLoader
 from effnet.data.randomness import step_seed
 from effnet.errors import DivergedError
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
+from effnet.network.model import ConvNet
 from effnet.training import optim
 from effnet.training.average import averaged
 from effnet.training.compute import PLAIN, Compute, use_kernels
+from effnet.training.course import Phase, course_of
 from effnet.training.kept import Best, copy_weights, is_stuck, standard_error
+from effnet.training.layers import Layers
+from effnet.training.lessons import Lesson
 from effnet.training.meter import Meter
 from effnet.training.reporter import EpochRecord, StepRecord
+from effnet.training.teacher import NO_TEACHER, Teacher
 
 
 class Trainer:
     """Trains a network and keeps good weights, judged on the validation part."""
 
-    def __init__(self, network: nn.Module, train: TrainLoader, val: EvalLoader, config: TrainConfig) -> None:
+    def __init__(self, network: ConvNet, train: TrainLoader, val: EvalLoader, config: TrainConfig) -> None:
         self.network = network
         self.train = train
         self.val = val
         self.config = config
-        self.optimizer = optim.build(network, config.optim)
+        self.course = course_of(config)
+        self.lessons = [Lesson(train.augment, train.mix, network.dropout.p)] * self.course.stages
+        self.teacher: Teacher = NO_TEACHER
+        self.layers = Layers(network, config.finetune)
+        self.enter(self.course.last)
+        self.optimizer = optim.build(network, config.optim, self.layers.rate)
         self.clip = optim.clipper(network, config.optim)
         self.average = averaged(network, config.optim.ema_decay) if config.optim.ema_decay else None
         self.class_weights = train.class_weights() if config.data.balance == "weights" else None
@@ -85,7 +95,7 @@ class Trainer:
         """
         self.meter.start()
         while not self.is_finished():
-            self.network.train()
+            self.enter(self.course.phase(self.epoch, self.horizon))
             for batch in self.train.epoch(self.epoch, start=self.step - self.epoch * self.train.num_steps):
                 torch.manual_seed(step_seed(self.config.seed, self.step))
                 lr = self.lr_at(self.step)
@@ -104,6 +114,13 @@ class Trainer:
         assert self.best is not None  # there is at least one step, and the first epoch sets it
         return self.best
 
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase: these layers move, and images look like that."""
+        lesson = self.lessons[phase.stage]
+        self.train.augment, self.train.mix = lesson.augment, lesson.mix
+        self.network.dropout.p = lesson.dropout
+        self.layers.move(head_only=phase.head_only)
+
     def _heed_deadline(self) -> None:
         """After the deadline, make the steps done the whole training: its state is that of a finished one."""
         if perf_counter() > self.deadline:
@@ -120,11 +137,12 @@ class Trainer:
         """
         if not self.records or self.records[-1].step < self.step:
             return False
-        return self.is_out_of_steps() or is_stuck(self.records, self.config.patience)
+        whole = self.records[self.course.head_length(self.horizon) :]
+        return self.is_out_of_steps() or is_stuck(whole, self.config.patience)
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted over the whole training."""
-        return optim.lr_at(step, self.horizon, self.config.optim)
+        return self.course.lr_at(step, self.horizon, self.config.optim)
 
     def update(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
         """Take one optimizer step; return `loss ()` and `logits (N, K)`."""
@@ -136,7 +154,8 @@ class Trainer:
         for part, targets in zip(images.tensor_split(pieces), labels.tensor_split(pieces), strict=True):
             with self.compute.autocast():
                 logits = self.forward(part).float()
-            loss = self._loss(logits, targets) * (len(part) / len(images))
+            loss = self.teacher.blend(part, logits, self._loss(logits, targets))
+            loss = loss * (len(part) / len(images))
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
             outputs.append(logits.detach())
@@ -216,6 +235,7 @@ def diverged(what: str, loss: float, step: int, lr: float) -> DivergedError:
 def rehearsal(trainer: Trainer, config: TrainConfig, compute: Compute) -> Trainer:
     """Return a trainer with a copy of the network, to try steps on: the one that was given stays as it is."""
     copy = Trainer(deepcopy(trainer.network), trainer.train, trainer.val, config)
+    copy.lessons, copy.teacher = trainer.lessons, trainer.teacher
     copy.compute_by(compute)
-    copy.network.train()
+    copy.enter(copy.course.last)
     return copy

@@ -12,14 +12,24 @@ from torch.optim import SGD, AdamW, Optimizer
 from effnet.config import OptimConfig
 
 
-def build(network: nn.Module, config: OptimConfig) -> Optimizer:
-    """Build the optimizer; weight decay acts on kernels and matrices only, not on biases and BN."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return OPTIMIZERS[config.name](groups, config)
+def full_rate(name: str) -> float:
+    """Let every parameter learn at the full rate."""
+    return 1.0
+
+
+def build(network: nn.Module, config: OptimConfig, rate: Callable[[str], float] = full_rate) -> Optimizer:
+    """Build the optimizer; weight decay acts on kernels and matrices only, not on biases and BN.
+
+    `rate` is the factor on the learning rate of the parameter of a name. Frozen parameters are left out.
+    """
+    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = []
+    for scale in sorted({rate(name) for name, _ in named}, reverse=True):
+        own = [p for name, p in named if rate(name) == scale]
+        kernels, others = [p for p in own if p.ndim > 1], [p for p in own if p.ndim <= 1]
+        groups.append({"params": kernels, "weight_decay": config.weight_decay, "lr_scale": scale})
+        groups.append({"params": others, "weight_decay": 0.0, "lr_scale": scale})
+    return OPTIMIZERS[config.name]([group for group in groups if group["params"]], config)
 
 
 OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]], OptimConfig], Optimizer]] = {
@@ -134,6 +144,6 @@ SCHEDULES: dict[str, Callable[[float, float, OptimConfig], float]] = {
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Set the learning rate of all groups."""
+    """Set the learning rate of all groups, each times its own factor."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["lr_scale"]

@@ -5,24 +5,27 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from effnet.config import TrainConfig
-from effnet.data.augment import Augment
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.loaders import LOADERS, EvalLoader
-from effnet.data.mixing import Mix
 from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage
 from effnet.data.splits import Splits, absent_classes, split
 from effnet.data.storage import open_pixels
 from effnet.device import pick_device, to_device
 from effnet.errors import some
+from effnet.evaluation.classifier import Classifier
 from effnet.imaging.preprocess import Preprocess
 from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
-from effnet.training.compute import choose
+from effnet.training.compute import Compute, choose
+from effnet.training.layers import frozen_parts
+from effnet.training.lessons import lessons
 from effnet.training.loop import Trainer
 from effnet.training.reporter import Reporter
 from effnet.training.setup import build_preprocess, build_spec, check
+from effnet.training.teacher import NO_TEACHER, Teacher, mentor
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Parts:
     device: torch.device
     sizing: Mapping[str, Any] = field(default_factory=dict)
     """How the network was chosen, for the training record; empty if it was given."""
+    start: Mapping[str, Tensor] = field(default_factory=dict)
+    """Weights to begin with, by their names in the network; the others are drawn."""
+    teacher: Classifier | None = None
+    """Whose answers are learned, beside the labels."""
+    ancestry: Mapping[str, Any] = field(default_factory=dict)
+    """What the training record says of the model files that it builds on."""
 
 
 def assemble(dataset: DataSet, config: TrainConfig, spec: NetSpec | None = None) -> Parts:
@@ -49,6 +58,7 @@ def assemble(dataset: DataSet, config: TrainConfig, spec: NetSpec | None = None)
     """
     check(config)
     spec = build_spec(config) if spec is None else spec
+    frozen_parts(config.finetune, spec)  # refuses names that the network does not know
     preprocess, splits = build_preprocess(config, spec), split(dataset, config.data, config.seed)
     return Parts(dataset, config, spec, preprocess, splits, pick_device(config.device))
 
@@ -82,14 +92,26 @@ def build_trainer(parts: Parts, reporter: Reporter, storage: Mapping[str, Storag
     val_pixels = read("val", parts, reporter, storage or {})
     build_loader = LOADERS[config.data.balance]
     num_classes = len(parts.dataset.class_names)
-    augment, mix = Augment(config.augment, preprocess), Mix(config.augment, num_classes)
-    loader = build_loader(train_pixels, augment, mix, config.batch_size, config.seed)
+    taught = lessons(config, parts.spec, preprocess, num_classes)
+    loader = build_loader(train_pixels, taught[-1].augment, taught[-1].mix, config.batch_size, config.seed)
     torch.manual_seed(config.seed)
-    network = to_device(ConvNet(parts.spec, num_classes, checkpoint_stages=config.checkpoint_stages), device)
+    network = ConvNet(parts.spec, num_classes, checkpoint_stages=config.checkpoint_stages)
+    network.load_state_dict(parts.start, strict=False)
+    network = to_device(network, device)
     trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
+    trainer.lessons = taught
     trainer.compute_by(choose(config, device))
+    trainer.teacher = teacher_of(parts, trainer.compute)
     trainer.unread = left_out(parts.splits.train, train_pixels) + left_out(parts.splits.val, val_pixels)
     return trainer
+
+
+def teacher_of(parts: Parts, compute: Compute) -> Teacher:
+    """Bring the teacher to the device, if there is one."""
+    if parts.teacher is None:
+        return NO_TEACHER
+    found = Classifier(parts.teacher.header, parts.teacher.network, parts.device, parts.teacher.path)
+    return mentor(found, parts.dataset.class_names, parts.preprocess, parts.config.distill, compute)
 
 
 def left_out(samples: Samples, pixels: PixelSource) -> tuple[str, ...]:

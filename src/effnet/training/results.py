@@ -1,6 +1,7 @@
 """What a training leaves behind: the model file, the record of the run, pictures."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from effnet.evaluation.classifier import Classifier
 from effnet.evaluation.metrics import Evaluation
 from effnet.modelfile import ModelHeader
 from effnet.training.folder import MODEL_FILE
+from effnet.training.folds import CrossValidation
 from effnet.training.kept import Best
 from effnet.training.loop import Trainer
 from effnet.training.parts import Parts
+from effnet.training.regression import Regression
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,10 @@ class TrainResult:
     evaluation: Evaluation
     """On the test part, read once, at the end; on the validation part when there is no test part."""
     seconds: float
+    regression: Regression | None = None
+    """What `--probe` found; None where a network was trained."""
+    folds: CrossValidation | None = None
+    """What `--folds` found before this training."""
 
     @property
     def model_path(self) -> Path:
@@ -40,28 +47,46 @@ class TrainResult:
         return {
             "model": str(self.model_path),
             "seconds": round(self.seconds, 1),
-            "best_epoch": self.best.epoch,
-            "averaged_weights": self.best.averaged,
+            **self.kept,
             "val_top1": self.best.val_top1,
             "val_interval": list(self.best.val_interval),
             "result": self.evaluation.to_dict(),
+            **({} if self.folds is None else {"folds": self.folds.to_dict()}),
         }
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """Which weights were kept, as JSON values."""
+        if self.regression is not None:
+            return {"probe": self.regression.to_dict()}
+        return {"best_epoch": self.best.epoch, "averaged_weights": self.best.averaged}
 
 
 def describe(parts: Parts, trainer: Trainer) -> ModelHeader:
     """Build the header of the model file, without results; the configuration is that of the end."""
-    dataset = parts.dataset
     sources = {"train": trainer.train.pixels, "val": trainer.val.pixels}
-    training = {
-        "data": dataset.name,
-        "fingerprint": dataset.fingerprint(),
-        "num_images": {part: len(pixels.names) for part, pixels in sources.items()},
-        "config": configuration.to_dict(trainer.config),
+    counts = {part: len(pixels.names) for part, pixels in sources.items()}
+    return header_of(parts, record_of(replace(parts, config=trainer.config), counts))
+
+
+def header_of(parts: Parts, training: Mapping[str, Any]) -> ModelHeader:
+    """Return the header of a model file with a training record."""
+    names = parts.dataset.class_names
+    return ModelHeader(parts.spec, parts.preprocess, names, training, split=parts.splits.drawn)
+
+
+def record_of(parts: Parts, counts: Mapping[str, int]) -> dict[str, Any]:
+    """Return the training record of a model file; `counts` are the images of each part that were read."""
+    record = {
+        "data": parts.dataset.name,
+        "fingerprint": parts.dataset.fingerprint(),
+        "num_images": dict(counts),
+        "config": configuration.to_dict(parts.config),
         "environment": environment(parts.device),
     }
     if parts.sizing:
-        training["sizing"] = dict(parts.sizing)
-    return ModelHeader(parts.spec, parts.preprocess, dataset.class_names, training, split=parts.splits.drawn)
+        record["sizing"] = dict(parts.sizing)
+    return {**record, **parts.ancestry}
 
 
 def save_model(path: Path, header: ModelHeader, best: Best) -> None:

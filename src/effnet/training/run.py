@@ -1,8 +1,10 @@
 """One training, from a data set's name to a model file: what `effnet train` does."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from effnet import config as configuration
 from effnet.config import TrainConfig
@@ -20,6 +22,8 @@ from effnet.training import state as states
 from effnet.training.fitting import Job, fit
 from effnet.training.folder import MODEL_FILE, locked
 from effnet.training.loop import Trainer
+from effnet.training.origins import describe as describe_origins
+from effnet.training.origins import keep_teacher, kept_teacher
 from effnet.training.parts import Parts, assemble
 from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult, describe, draw_pictures, metrics_of, save_model
@@ -42,24 +46,34 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResu
         listener.message(f"warning: {problem}")
     config = configuration.from_dict(state.info["config"], origin=f"state in {place}")
     dataset = open_dataset(state.info["source"], on_download=listener.downloading)
-    if dataset.fingerprint() != state.info["fingerprint"]:
+    check_same_data(dataset, state.info, place)
+    return go_on(dataset, config, place, listener, state)
+
+
+def check_same_data(dataset: DataSet, info: Mapping[str, Any], place: Path) -> None:
+    """Make sure that a data set is the one that a run began with; `info` is what the run wrote of it.
+
+    Raises:
+        DataError: it has other images or classes.
+
+    """
+    if dataset.fingerprint() != info["fingerprint"]:
         raise DataError(
-            f"{state.info['source']} has other images or classes than when the training in {place} began; "
+            f"{info['source']} has other images or classes than when the training in {place} began; "
             f"bring the old ones back, or train anew with another --out"
         )
-    return run(dataset, config, place, listener, state)
 
 
-def run(
-    dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, state: State | None = None
+def go_on(
+    dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, state: State
 ) -> TrainResult:
-    """Train with a finished configuration, from the start or from a state."""
-    started = perf_counter()
-    if state is None:
-        return run_parts(assemble(dataset, config), folder, reporter, started)
-    parts = assemble(dataset, config, netspec.from_dict(state.info["spec"]))
-    parts = replace(parts, sizing=state.info.get("sizing", {}))
-    return run_parts(parts, folder, reporter, started - state.info["seconds"], state)
+    """Train from a state."""
+    started, info = perf_counter(), state.info
+    ancestry = info.get("ancestry", {})
+    parts = assemble(dataset, config, netspec.from_dict(info["spec"]))
+    teacher = kept_teacher(ancestry, folder)
+    parts = replace(parts, sizing=info.get("sizing", {}), ancestry=ancestry, teacher=teacher)
+    return run_parts(parts, folder, reporter, started - info["seconds"], state)
 
 
 def run_parts(
@@ -71,6 +85,9 @@ def run_parts(
     with locked(folder), kept_memory(parts.device):
         if state is None:
             states.remove(folder)  # `overwrite` was said, or there is none
+            keep_teacher(parts.teacher, folder)
+        for line in describe_origins(parts.ancestry, parts.spec):
+            reporter.message(line)
         return finish(fit(job, state), job)
 
 

@@ -57,6 +57,11 @@ def check(config: TrainConfig) -> None:
             "data.balance = 'weights' and optim.accumulate > 1 exclude each other: pieces of a batch differ "
             "in weight; take data.balance = 'sampling'"
         )
+    if config.progressive.stages > config.epochs:
+        raise UsageError(
+            f"progressive.stages = {config.progressive.stages} and epochs = {config.epochs}: a stage has at "
+            f"least one epoch; take fewer stages or more epochs"
+        )
 
 
 def piece_size(config: TrainConfig) -> int:

@@ -18,6 +18,7 @@ from effnet.files import write_bytes
 
 STATE_FILE = "training.state"
 PREVIOUS_FILE = "training.previous.state"
+TEACHER_FILE = "teacher.safetensors"  # a copy, so that going on needs no file from elsewhere
 FORMAT_VERSION = 4
 _DIGEST_BYTES = 32
 _KEY = "state"
@@ -92,7 +93,7 @@ def load(folder: Path) -> tuple[State, str | None]:
 def remove(folder: Path) -> None:
     """Remove the states of a finished training, and what a process killed while it saved one left."""
     cut_off = folder.glob(f".{STATE_FILE}.*.state")  # as `write_bytes` names what is not whole yet
-    for path in (folder / STATE_FILE, folder / PREVIOUS_FILE, *cut_off):
+    for path in (folder / STATE_FILE, folder / PREVIOUS_FILE, folder / TEACHER_FILE, *cut_off):
         path.unlink(missing_ok=True)
 
 

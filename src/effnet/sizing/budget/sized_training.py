@@ -1,6 +1,7 @@
 """A training whose network is chosen by a budget: `effnet train DATA --max-latency-ms 5`."""
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from effnet import config as configuration
 from effnet.config import TrainConfig
 from effnet.data.datasets import DataSet, open_dataset
+from effnet.data.splits import split
 from effnet.errors import UsageError
 from effnet.sizing.budget.latency import conditions
 from effnet.sizing.budget.limits import LIMIT_NAMES, MINUTES, Limits, read_limits
@@ -15,12 +17,16 @@ from effnet.sizing.budget.question import Question, answer
 from effnet.sizing.budget.sized import Sized
 from effnet.sizing.budget.training_time import TrainingTime
 from effnet.spec.families import get_spec
-from effnet.training import run as training
+from effnet.training.crossing import Crossing, cross_validate
 from effnet.training.folder import run_folder
-from effnet.training.parts import assemble
+from effnet.training.linear_probe import run_probe
+from effnet.training.order import ORDER_NAMES, Order, Undertaking, defaults, undertake
+from effnet.training.origins import build_on, leak
+from effnet.training.parts import Parts
 from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult
-from effnet.training.setup import default_recipe, spec_changes
+from effnet.training.run import run_parts
+from effnet.training.setup import spec_changes
 
 
 def train(
@@ -43,8 +49,9 @@ def train(
         recipe: name or `.toml` path of the recipe to start from; chosen by the data when not given.
         overwrite: replace a run in `out`.
         reporter: told of the progress; without one nothing is printed.
-        settings: fields of the recipe, nested ones as dicts: `epochs=5, data={"storage": "stream"}`; and
-            limits as `budget` takes them, `max_latency_ms=5`: they choose φ.
+        settings: fields of the recipe, nested ones as dicts: `epochs=5, data={"storage": "stream"}`;
+            limits as `budget` takes them, `max_latency_ms=5`: they choose φ; and what `Order` has:
+            `source="model.safetensors"` to begin with its weights (`--from`), `teacher`, `probe`, `folds`.
 
     Raises:
         UsageError: unknown name or key, bad value, or `out` already holds a run.
@@ -53,27 +60,64 @@ def train(
         InterruptedTrainingError: stopped by a signal; `resume` goes on exactly there.
 
     """
-    limits = read_limits({name: settings.pop(name) for name in LIMIT_NAMES if name in settings})
+    limits = read_limits(taken(settings, LIMIT_NAMES))
     if "phi" in settings:
         refuse_phi(limits)
+    asked = undertake(Order(**taken(settings, ORDER_NAMES)), settings, limits.words())
     listener = reporter or Silent()
     dataset = open_dataset(data, on_download=listener.downloading)
-    chosen = configuration.load_recipe(recipe or default_recipe(dataset))
+    _, chosen = defaults(dataset, None if recipe is None else str(recipe), asked.origins.source)
     config = configuration.override(chosen, settings)
-    return run(dataset, config, run_folder(dataset, out, overwrite), listener, limits)
+    return run(Training(dataset, config, limits, asked), run_folder(dataset, out, overwrite), listener)
 
 
-def run(
-    dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, limits: Limits
-) -> TrainResult:
-    """Train the network of the configuration or, where there are limits, the largest of its family within."""
+def taken(settings: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Take settings of these names out of others."""
+    return {name: settings.pop(name) for name in names if name in settings}
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that decides a training."""
+
+    dataset: DataSet
+    config: TrainConfig
+    limits: Limits
+    asked: Undertaking
+
+
+def run(training: Training, folder: Path, reporter: Reporter) -> TrainResult:
+    """Train as configured, after a cross-validation if that was asked for."""
+    started, order = perf_counter(), training.asked.order
+    parts = prepare(training, reporter)
+    warn(parts, training.asked, reporter)
+    if order.folds is not None:
+        source = training.asked.origins.source
+        crossing = Crossing(parts, order.folds, order.probe, folder, reporter)
+        return cross_validate(crossing, None if source is None else source.classifier.path)
+    return (run_probe if order.probe else run_parts)(parts, folder, reporter, started)
+
+
+def warn(parts: Parts, asked: Undertaking, reporter: Reporter) -> None:
+    """Say where results will be too good: the model to build on has seen what is held out now."""
+    leaks = [parts]
+    if asked.order.folds is not None:
+        data = replace(parts.config.data, fold=f"1/{asked.order.folds}")
+        leaks.append(replace(parts, splits=split(parts.dataset, data, parts.config.seed)))
+    found = [text for each in leaks if (text := leak(each, asked.origins)) is not None]
+    for text in found[:1]:
+        reporter.message(text)
+
+
+def prepare(training: Training, reporter: Reporter) -> Parts:
+    """Put together a training of the configured network or, with limits, of the largest one of its family."""
+    dataset, config, limits = training.dataset, training.config, training.limits
     if not limits.given:
-        return training.run(dataset, config, folder, reporter)
-    started = perf_counter()
+        return build_on(dataset, config, training.asked.origins)
     sized = size(dataset, config, limits, reporter)
     reporter.message(sized.words())
-    parts = replace(assemble(dataset, replace(config, phi=sized.phi)), sizing=sized.record())
-    return training.run_parts(parts, folder, reporter, started)
+    parts = build_on(dataset, replace(config, phi=sized.phi), training.asked.origins)
+    return replace(parts, sizing=sized.record())
 
 
 def refuse_phi(limits: Limits) -> None:

@@ -1,0 +1,39 @@
+"""What a model file builds on, for `effnet show`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.markup import escape
+
+from effnet.cli.output import console
+
+CLASSIFIERS = {
+    "kept": "with their classifier",
+    "reordered": "with their classifier, its rows reordered",
+    "replaced": "with a new classifier",
+}
+
+
+def print_origins(training: Mapping[str, Any]) -> None:
+    """Print which weights a training began with, who taught it, and whether it was a regression only."""
+    out = console()
+    if (source := training.get("from")) is not None:
+        out.print(f"[bold]from[/] {named(source)}, {CLASSIFIERS.get(source.get('head', ''), '')}")
+    if (teacher := training.get("teacher")) is not None:
+        out.print(f"[bold]taught by[/] {named(teacher)}")
+    if (probe := training.get("probe")) is not None:
+        out.print(
+            f"[bold]probe[/] logistic regression on {probe.get('num_features')} features, "
+            f"C = {short(probe.get('C'))}"
+        )
+
+
+def short(value: object) -> str:
+    """Write a number with three digits."""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def named(origin: Mapping[str, Any]) -> str:
+    """Name a model file: network, where it was, the start of its checksum."""
+    digest = str(origin.get("sha256", ""))[:12]
+    return f"{escape(str(origin.get('network')))} of {escape(str(origin.get('source')))} (SHA-256 {digest}…)"

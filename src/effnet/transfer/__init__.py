@@ -1,0 +1,1 @@
+"""What fine-tuning is configured by: typed values, and the rules that set them by the size of a data set."""
