@@ -57,6 +57,7 @@ class Contest:
         path, preprocess = self.work / "network.json", self.header.preprocess
         netspec.save(self.header.spec, path)
         given = {name: getattr(preprocess, name) for name in ("crop", "interpolation", "mean", "std")}
+        given["channels"] = self.header.spec.in_channels
         return {"recipe": "photos", "model": str(path), "input": given}
 
 

@@ -336,3 +336,11 @@ def test_a_class_list_of_the_wrong_length_is_named(source: Path, tmp_path: Path)
 def test_no_such_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"missing\.safetensors: no such file"):
         tune(tmp_path / "missing.safetensors", tmp_path / "run")
+
+
+def test_patience_does_not_count_the_head_epochs() -> None:
+    """With a learning rate of nothing no epoch is better; the training ends, but not in the head epochs."""
+    still = {"lr": 1e-12, "ema_decay": 0.0}
+    trained = trainer(tiny(epochs=20, patience=1, finetune={"head_epochs": 4}, optim=still), num_images=64)
+    _, records = fit(trained)
+    assert 5 < len(records) < 20

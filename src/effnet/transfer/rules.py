@@ -5,7 +5,7 @@ Sources:
 - Kornblith, Shlens, Le 2019, "Do Better ImageNet Models Transfer Better?", appendix: SGD with Nesterov
   momentum 0.9, cosine decay, 20,000 steps of 256 images; the learning rate from a grid of 1e-4 to 0.1; BN
   keeps max(1 - 10 / s, 0.9) of its statistics, s being the steps of an epoch.
-- Tan & Le 2019, section 5.2: these settings, for Table 5.
+- Tan & Le 2019, section 5.3: these settings, for Table 5.
 - Kolesnikov et al. 2020, "Big Transfer" (BiT-HyperRule): the borders of 20,000 and 500,000 images, and mixup
   of 0.1 above the first. Its 500 steps of 512 images would be 1,280 passes over 200 images.
 - Bao et al. 2022 (BEiT): learning rates that fall by a factor for each layer further from the classifier.
