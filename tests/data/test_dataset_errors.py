@@ -26,14 +26,14 @@ def folders(root: Path, *names: str) -> Path:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         UsageError,
-        match=r"unknown data set 'digit'; known: digits, cifar10, cifar100; and there is no folder digit",
+        match=r"unknown data set 'digit'; known: digits, .*cifar10, .*food101.*; and there is no folder digit",
     ):
         open_dataset("digit")
 
 
 def test_a_file_is_not_a_data_set(tmp_path: Path) -> None:
     images(tmp_path, "cat.png")
-    with pytest.raises(UsageError, match=r"cat\.png is a file; a data set is a folder"):
+    with pytest.raises(UsageError, match=r"cat\.png is a file, and not one with data: a data set is a"):
         open_dataset(tmp_path / "cat.png")
 
 

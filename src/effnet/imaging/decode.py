@@ -51,6 +51,7 @@ def decode(
     name: str | None = None,
     *,
     bounds: Bounds = ANYTHING,
+    at_least: int = 0,
 ) -> Image.Image:
     """Decode an image, turn it upright (EXIF) and convert it to RGB or greyscale.
 
@@ -69,7 +70,7 @@ def decode(
         with Image.open(
             BytesIO(source) if isinstance(source, bytes) else source, formats=bounds.formats
         ) as image:
-            return _finished(image, mode, bounds)
+            return _finished(image, mode, bounds, at_least)
     except FileNotFoundError:
         raise DataError(f"{called}: no such file") from None
     except UnidentifiedImageError:
@@ -84,9 +85,11 @@ def decode(
         raise DataError(f"{called}: damaged image: {error}") from error
 
 
-def _finished(image: Image.Image, mode: Mode, bounds: Bounds) -> Image.Image:
+def _finished(image: Image.Image, mode: Mode, bounds: Bounds, at_least: int = 0) -> Image.Image:
     if image.width * image.height > bounds.max_pixels:
         raise TooManyPixelsError(f"{image.width}×{image.height} pixels; {bounds.rule}")
+    if at_least:
+        image.draft(None, (at_least, at_least))  # does nothing where the format is not JPEG
     return to_mode(_upright(image), mode)
 
 
