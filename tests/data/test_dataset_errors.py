@@ -26,7 +26,7 @@ def folders(root: Path, *names: str) -> Path:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         UsageError,
-        match=r"unknown data set 'digit'; known: digits, .*cifar10, .*food101.*; and there is no folder digit",
+        match=r"unknown data set 'digit'; known: digits, .*cifar10, .*food101.*no folder digit",
     ):
         open_dataset("digit")
 

@@ -181,14 +181,21 @@ def to_column(name: str, feature: Any) -> Column:
     found = from_feature(name, {"_type": kind, "names": getattr(feature, "names", None)})
     if found is not None:
         return found
+    if isinstance(feature, Mapping) and is_bytes(feature.get("bytes")):  # images, but nothing says so
+        return Column(name, "image", "images")
     dtype = str(getattr(feature, "dtype", kind))
     if dtype.startswith(("int", "uint")):
         return Column(name, "number", "whole numbers")
     if dtype in ("string", "large_string"):
         return Column(name, "text", "text")
-    if dtype in ("binary", "large_binary"):
+    if is_bytes(feature):
         return Column(name, "bytes", "bytes")
     return Column(name, "other", kind if dtype == kind else f"{kind} {dtype}")
+
+
+def is_bytes(feature: Any) -> bool:
+    """Tell whether a feature is one of bytes."""
+    return getattr(feature, "dtype", None) in ("binary", "large_binary")
 
 
 def encoded(table: Any, image: str) -> Any:

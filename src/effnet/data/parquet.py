@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from effnet.data.columns import Column, find_image, find_label, from_feature
 from effnet.data.filesets import common_root, file_splits
@@ -87,8 +87,7 @@ def opened(path: Path) -> Iterator[Any]:
         with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"{path}: not a parquet file, or damaged: {first}") from error
+        raise damaged(path, error) from error
 
 
 def columns_of(path: Path) -> list[Column]:
@@ -148,7 +147,7 @@ def pack(path: Path, image: Column, label: Column) -> Shard:
     with opened(path) as file:
         check_room(place, file, path, image.name)
         lengths: list[int] = []
-        write_bytes(place, lambda temporary: lengths.extend(copy_images(file, image.name, temporary)))
+        write_bytes(place, lambda temporary: lengths.extend(copy_images(file, image.name, path, temporary)))
         labels = tuple(labels_of(file, label.name))
     offsets = [0]
     for length in lengths[:-1]:
@@ -174,30 +173,44 @@ def check_room(place: Path, file: Any, path: Path, image: str) -> None:
         )
 
 
-def copy_images(file: Any, image: str, target: Path) -> list[int]:
-    """Write the bytes of all images one behind the other; return how many each has."""
+def copy_images(file: Any, image: str, path: Path, target: Path) -> list[int]:
+    """Write the bytes of all images of a parquet file one behind the other; return how many each has."""
+    lengths = []
     with target.open("wb") as out:
-        return [
-            length
-            for batch in file.iter_batches(ROWS_AT_ONCE, columns=[image])
-            for length in copy(batch, out)
-        ]
+        for row, content in enumerate(contents(file, image, path)):
+            if len(content) > MAX_IMAGE_BYTES:
+                raise DataError(
+                    f"{path}: the image of row {row} has {len(content):,} bytes; at most {MAX_IMAGE_BYTES:,} "
+                    f"are read"
+                )
+            out.write(content)
+            lengths.append(len(content))
+    return lengths
 
 
-def copy(batch: Any, out: BinaryIO) -> Iterator[int]:
-    """Write the images of some rows; yield their lengths."""
+def contents(file: Any, image: str, path: Path) -> Iterator[memoryview]:
+    """Yield the bytes of each image; none where a row has no image.
+
+    Raises:
+        DataError: the file is damaged; said here, since its errors look like those of the file we write.
+
+    """
     import pyarrow as pa
 
-    column = batch.column(0)
-    if pa.types.is_struct(column.type):
-        column = column.field("bytes")
-    for value in column:
-        content = value.as_buffer() if value.is_valid else b""
-        length = len(content) if isinstance(content, bytes) else content.size
-        if length > MAX_IMAGE_BYTES:
-            raise DataError(f"an image of {length:,} bytes; at most {MAX_IMAGE_BYTES:,} are read")
-        out.write(content)
-        yield length
+    try:
+        for batch in file.iter_batches(ROWS_AT_ONCE, columns=[image]):
+            column = batch.column(0)
+            values = column.field("bytes") if pa.types.is_struct(column.type) else column
+            for value in values:
+                yield memoryview(value.as_buffer() if value.is_valid else b"")
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(path, error) from error
+
+
+def damaged(path: Path, error: Exception) -> DataError:
+    """Return the error for a file that pyarrow cannot read."""
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return DataError(f"{path}: not a parquet file, or damaged: {first}")
 
 
 def labels_of(file: Any, label: str) -> list[Value]:

@@ -112,8 +112,10 @@ def samples_of(path: Path, wanted: Wanted) -> Iterator[Sample]:
     sample = Sample("")
     try:
         with tarfile.open(path, "r:") as tar:
+            end = 0
             while (info := tar.next()) is not None:
-                tar.members.clear()  # it would keep a list of all
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep a list of all
+                end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 if not info.isreg() or info.name.rpartition("/")[2].startswith("."):
                     continue
                 key, extension = split_name(info.name, path)
@@ -121,9 +123,18 @@ def samples_of(path: Path, wanted: Wanted) -> Iterator[Sample]:
                     yield sample
                     sample = Sample(key)
                 add(sample, extension, info, tar, wanted)
+        check_end(path, end)
     except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: {reason(path, error)}") from error
     yield sample
+
+
+def check_end(path: Path, end: int) -> None:
+    """Raise ValueError when the block of zeros behind the last member is missing: without it, some may be."""
+    with path.open("rb") as file:
+        file.seek(end)
+        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise ValueError("its end is missing")
 
 
 def reason(path: Path, error: Exception) -> str:
@@ -154,13 +165,14 @@ def split_name(name: str, path: Path) -> tuple[str, str]:
 
 def add(sample: Sample, extension: str, info: tarfile.TarInfo, tar: tarfile.TarFile, wanted: Wanted) -> None:
     """Note a member of a sample."""
+    place = Path(str(tar.name))
     if wanted.is_image(extension):
         if info.issparse():
-            raise DataError(f"{tar.name}: {show(info.name)} has holes; such tar files are not read")
+            raise DataError(f"{place}: {show(info.name)} has holes; such tar files are not read")
         sample.images.append((extension, info.offset_data, info.size))
     elif wanted.is_label(extension):
         if info.size > MAX_LABEL_BYTES:
-            raise DataError(f"{tar.name}: {show(info.name)} has {info.size:,} bytes; that is no label")
+            raise DataError(f"{place}: {show(info.name)} has {info.size:,} bytes; that is no label")
         file = tar.extractfile(info)
         sample.texts[extension] = file.read() if file is not None else b""
 
