@@ -122,16 +122,20 @@ def test_flags_are_looked_at_before_a_download(folder: Path) -> None:
 REMEDY = "hf download --repo-type dataset someone/something --local-dir FOLDER"
 
 
-def test_where_the_web_is_forbidden_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_where_the_web_is_forbidden_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     message = error_of("hf:someone/something")
-    assert message.startswith("cannot reach the Hugging Face Hub, and hf:someone/something is not in its cache")
+    assert message.startswith(
+        "cannot reach the Hugging Face Hub, and hf:someone/something is not in its cache"
+    )
     assert REMEDY in message
 
 
 def test_without_a_connection_it_says_what_to_do(tmp_path: Path) -> None:
-    """Nothing listens at the port; another process, since the address is read when the library is imported."""
+    """Nothing listens at the port; another process, since the library reads the address at import."""
     code = "from effnet.data.datasets import open_dataset\nopen_dataset('hf:someone/something')"
     env = {**os.environ, "HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 """Data sets by what they are called: a name, a folder, a file, or several files."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -45,8 +46,7 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
 
     """
     asked = parse_source(str(source))
-    path = Path(asked.place)
-    if not path.is_dir():
+    if not os.path.isdir(asked.place):  # a Path raises where a text is too long for one
         if asked.place in DATASETS:
             asked.allow(f"the data set {asked.place}", ("(none)",))
             return DATASETS[asked.place](on_download)
@@ -55,7 +55,7 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
         if asked.place.startswith(PREFIX):
             return open_hub(asked)
         return open_files(asked, expand(asked.place), on_download)
-    return open_tree(asked, path, on_download)
+    return open_tree(asked, Path(asked.place), on_download)
 
 
 def open_tree(source: Source, root: Path, on_progress: OnProgress) -> DataSet:
@@ -73,7 +73,7 @@ def open_files(source: Source, files: list[Path], on_progress: OnProgress) -> Da
     """Open files of one kind, by their suffix."""
     known = f"known names: {', '.join([*DATASETS, *TRANSFER])}"
     suffixes = {path.suffix.lower() for path in files}
-    absent = next((path for path in files if not path.is_file()), None)
+    absent = next((path for path in files if not os.path.isfile(path)), None)
     if absent is not None and not suffixes & {*SUFFIXES, ".tar", ".parquet"}:
         unknown = unknown_name("data set", source.place, [*DATASETS, *TRANSFER])
         raise UsageError(f"{unknown}; and there is no folder {absent}")
