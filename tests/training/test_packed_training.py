@@ -19,8 +19,23 @@ from effnet.data.datasets import open_digits
 from effnet.training import state as states
 
 COUNT = 300
-SETTINGS: dict[str, Any] = {"recipe": "digits", "epochs": 2, "resolution": 8, "batch_size": 64, "phi": -8.0}
-FLAGS = ["--recipe", "digits", "--epochs", "2", "--resolution", "8", "--batch-size", "64", "--phi", "-8"]
+SMALL: dict[str, Any] = {"recipe": "digits", "epochs": 2, "resolution": 8, "batch_size": 64, "phi": -8.0}
+SETTINGS = {**SMALL, "native": False}  # kernels would be compiled into the empty cache of these tests
+FLAGS = [
+    *[
+        "--recipe",
+        "digits",
+        "--epochs",
+        "2",
+        "--resolution",
+        "8",
+        "--batch-size",
+        "64",
+        "--phi",
+        "-8",
+        "--no-native",
+    ]
+]
 STREAM = {"storage": "stream", "workers": 2}
 STREAM_FLAGS = ["--data.storage", "stream", "--data.workers", "2", "--save-minutes", "0.0001"]
 

@@ -80,7 +80,7 @@ def open_files(source: Source, files: list[Path], on_progress: OnProgress) -> Da
     if absent is not None:
         raise UsageError(f"there is no file {absent}")
     if suffixes == {".tar"}:
-        return open_shards(source, files)
+        return open_shards(source, files, on_progress)
     if suffixes == {".parquet"}:
         return open_parquet(source, files, on_progress)
     if suffixes <= SUFFIXES.keys() and len(files) == 1:

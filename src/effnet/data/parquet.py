@@ -6,13 +6,14 @@ of it once, as they are, into a file of the cache, and read there by their offse
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from effnet.data.columns import Column, find_image, find_label, from_feature
+from effnet.data.download import OnProgress
 from effnet.data.filesets import common_root, file_splits
 from effnet.data.labels import Value
 from effnet.data.packed import MAX_IMAGE_BYTES, Origin, Shard, assemble_shards, cache_place, indexed, stamp_of
@@ -26,9 +27,7 @@ ROWS_AT_ONCE = 32
 DISK_SHARE = 0.9  # of what is free
 
 
-def open_parquet(
-    source: Source, files: list[Path], on_progress: Callable[[int, int | None], None]
-) -> DataSet:
+def open_parquet(source: Source, files: list[Path], on_progress: OnProgress) -> DataSet:
     """Open parquet files; what they hold is taken out into the cache, unless it is there.
 
     Raises:
@@ -42,9 +41,8 @@ def open_parquet(
     by_split = file_splits(files, root)
     columns = columns_of(files[0])
     image, label = find_image(columns, source), find_label(columns, source)
-    total = sum(path.stat().st_size for path in files)
     parts: dict[str, dict[str, Shard]] = {}
-    done = 0
+    done, total = 0, sum(path.stat().st_size for path in files)
     for part, splits in map_splits(by_split, source).items():
         parts[part] = {}
         for path in (path for split in splits for path in by_split[split]):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from effnet.data.download import OnProgress
 from effnet.data.filesets import common_root, file_splits
 from effnet.data.labels import Value, show
 from effnet.data.packed import MAX_NAME_BYTES, Origin, Shard, assemble_shards, indexed, stamp_of
@@ -21,7 +22,7 @@ MAX_LABEL_BYTES = 1 << 20
 GZIP = b"\x1f\x8b"
 
 
-def open_shards(source: Source, files: list[Path]) -> DataSet:
+def open_shards(source: Source, files: list[Path], on_progress: OnProgress) -> DataSet:
     """Open tar files. Nothing is extracted: images are read where they lie in the tar file.
 
     Raises:
@@ -34,13 +35,16 @@ def open_shards(source: Source, files: list[Path]) -> DataSet:
     key = ("tar", wanted.image, wanted.label)
     root = common_root(source, files)
     by_split = file_splits(files, root)
-    parts = {}
+    parts: dict[str, dict[str, Shard]] = {}
+    done, total = 0, sum(path.stat().st_size for path in files)
     for part, splits in map_splits(by_split, source).items():
-        parts[part] = {
-            path.relative_to(root).as_posix(): indexed(path, key, partial(index_tar, path, wanted))
-            for split in splits
-            for path in by_split[split]
-        }
+        parts[part] = {}
+        for path in (path for split in splits for path in by_split[split]):
+            shard = indexed(path, key, partial(index_tar, path, wanted))
+            parts[part][path.relative_to(root).as_posix()] = shard
+            done += path.stat().st_size
+            on_progress(done, total)
+    on_progress(total, total)
     return assemble_shards(parts, Origin(root.name, root, source.at(str(Path(source.place).absolute()))))
 
 
