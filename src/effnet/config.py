@@ -48,7 +48,7 @@ class DataConfig:
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     """Processes that decode a stream, 0: the training's own; one per core, at most 16, when not given."""
     draft: bool = True
-    """Large JPEG photos to train on are decoded at half their size or less, at least twice what is kept."""
+    """Large JPEG photos to train on are decoded at half their size or less, above what is kept of them."""
 
 
 @dataclass(frozen=True, config=_STRICT)

@@ -13,7 +13,7 @@ from PIL import Image
 import effnet
 from effnet.config import DataConfig
 from effnet.data.datasets import open_dataset
-from effnet.data.pixels import DRAFT, PixelFormat, Reading
+from effnet.data.pixels import PixelFormat, Reading
 from effnet.data.samples import Samples
 from effnet.data.storage import open_pixels
 from effnet.imaging.decode import decode
@@ -52,7 +52,7 @@ def test_a_draft_has_at_least_the_pixels_asked_for(width: int, height: int, at_l
 
 
 def test_a_draft_is_close_to_whole_decoding(photos: Path) -> None:
-    """Measured 0.5 to 1.6 of 255 on photographs; bilinear instead of bicubic is 2.4: decision 0022."""
+    """On photographs 0.8 to 1.2 of 255 (decision 0022); these scenes have harder edges."""
     samples = open_dataset(photos).parts["all"]
     drafted, whole = (stored(samples, form).float() for form in (DRAFTING, WHOLE))
     differences = (drafted - whole).abs().mean(dim=(1, 2, 3))
@@ -61,7 +61,8 @@ def test_a_draft_is_close_to_whole_decoding(photos: Path) -> None:
 
 def test_small_photos_and_other_formats_stay_as_they_are(photos: Path) -> None:
     read = open_dataset(photos).parts["all"].read
-    for name in ("a/0.jpg", "b/1.jpg", "a/x.png"):  # below 4 times the side a half would be too small
+    assert DRAFTING.least_side == 40
+    for name in ("a/0.jpg", "a/x.png"):  # of 64 pixels a half would be 32
         assert np.array_equal(DRAFTING.read(read, name), WHOLE.read(read, name))
     assert not np.array_equal(DRAFTING.read(read, "b/5.jpg"), WHOLE.read(read, "b/5.jpg"))
 
@@ -79,13 +80,12 @@ def test_a_photo_on_its_side_is_turned_upright() -> None:
 def test_the_limit_of_pixels_holds_for_drafts_too() -> None:
     file = BytesIO()
     Image.new("L", (14_000, 14_000)).save(file, "JPEG")
-    with pytest.raises(effnet.errors.EffnetError, match=r"14000×14000 pixels"):
+    with pytest.raises(effnet.errors.EffnetError, match="pixels"):
         decode(file.getvalue(), at_least=8)
 
 
 def test_only_training_images_are_drafts(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A training with drafts and one without them see the same validation and test images."""
-    assert DRAFT == 2
     from effnet.config import override
     from effnet.training.parts import assemble, read
     from effnet.training.reporter import Silent

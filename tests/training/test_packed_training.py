@@ -21,23 +21,9 @@ from effnet.training import state as states
 COUNT = 300
 SMALL: dict[str, Any] = {"recipe": "digits", "epochs": 2, "resolution": 8, "batch_size": 64, "phi": -8.0}
 SETTINGS = {**SMALL, "native": False}  # kernels would be compiled into the empty cache of these tests
-FLAGS = [
-    *[
-        "--recipe",
-        "digits",
-        "--epochs",
-        "2",
-        "--resolution",
-        "8",
-        "--batch-size",
-        "64",
-        "--phi",
-        "-8",
-        "--no-native",
-    ]
-]
+FLAGS = ["--recipe", "digits", "--epochs", "2", "--resolution", "8", "--batch-size", "64", "--phi", "-8"]
 STREAM = {"storage": "stream", "workers": 2}
-STREAM_FLAGS = ["--data.storage", "stream", "--data.workers", "2", "--save-minutes", "0.0001"]
+STREAM_FLAGS = ["--data.storage", "stream", "--data.workers", "2", "--save-minutes", "0.0001", "--no-native"]
 
 
 @pytest.fixture(scope="module", autouse=True)

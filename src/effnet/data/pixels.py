@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import Literal, Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ Stored = tuple[Tensor, Tensor]
 Storage = Literal["memory", "stream"]
 
 MOVED_AT_ONCE = 1024  # images
-DRAFT = 2  # a draft has at least so many times the pixels of the side that is stored: decision 0022
+DRAFT = 1.25  # a draft's short side is at least so many times the one it is resized to: decision 0022
 
 
 class PixelSource(Protocol):
@@ -107,7 +108,7 @@ class PixelFormat:
     @property
     def least_side(self) -> int:
         """Pixels of the short side that an image is decoded with at least, if `draft` is on."""
-        return DRAFT * max(self.side, self.preprocess.resized_short_side)
+        return ceil(DRAFT * max(self.side, self.preprocess.resized_short_side))
 
     def read(self, read: Callable[[str], Image.Image], name: str) -> NDArray[np.uint8]:
         """Return what is stored of the image of a name, `(C, S, S)` uint8.
