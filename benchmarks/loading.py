@@ -7,6 +7,7 @@ With `--megapixels` every JPEG file of FOLDER is first made that large, in a fol
 camera are. All give batches of random resized crops, flipped and normalised, at 224 pixels, from as many
 processes: ours as `effnet train` with `data.storage = "stream"`, with and without `data.draft`; timm's
 `create_loader` with its defaults; `plain` is a DataLoader over PIL's images with torchvision's transforms.
+`before the device` is ours without what is done on a GPU where there is one: crops, flips, normalisation.
 `difference` is what a draft changes in the stored pixels, of 255.
 """
 
@@ -95,9 +96,11 @@ def measure(root: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     sys.path.append(str(Path(__file__).parent.parent / "tests"))
     import_module("peers")  # declares what torchvision needs, which timm imports
     dataset = open_dataset(root)
+    loaders = [ours(dataset, arguments.workers, draft=draft) for draft in (True, False, True)]
     contenders: dict[str, Epoch] = {
-        "ours": ours(dataset, arguments.workers, draft=True),
-        "ours, no draft": ours(dataset, arguments.workers, draft=False),
+        "ours": lambda epoch: count(loaders[0].epoch(epoch)),
+        "ours, no draft": lambda epoch: count(loaders[1].epoch(epoch)),
+        "ours, before the device": lambda epoch: decoded(loaders[2], epoch),
         "timm": timms(root, arguments.workers),
         "plain": plain(root, arguments.workers),
     }
@@ -137,15 +140,21 @@ def median_pixels(root: Path) -> float:
     return float(median(w * h for w, h in (Image.open(path).size for path in root.rglob("*.jpg"))))
 
 
-def ours(dataset: DataSet, workers: int, *, draft: bool) -> Epoch:
-    """Return what streams an epoch as a training does."""
+def ours(dataset: DataSet, workers: int, *, draft: bool) -> TrainLoader:
+    """Return the loader of a training that streams."""
     preprocess = Preprocess(SIDE, crop=CROP)
     form = PixelFormat(preprocess, preprocess.resized_short_side, draft)
     reading = Reading(DataConfig(storage="stream", workers=workers), torch.device("cpu"))
     pixels = open_pixels(dataset.all_samples(), form, reading)
     config = AugmentConfig(resized_crop=AREA)
-    loader = TrainLoader(pixels, Augment(config, preprocess), Mix(config, 2), BATCH_SIZE, SEED)
-    return lambda epoch: count(loader.epoch(epoch))
+    return TrainLoader(pixels, Augment(config, preprocess), Mix(config, 2), BATCH_SIZE, SEED)
+
+
+def decoded(loader: TrainLoader, epoch: int) -> int:
+    """Take what the workers send in an epoch, which a GPU would augment."""
+    order = loader.order(epoch)
+    rows = [order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE] for step in range(loader.num_steps)]
+    return count(loader.pixels.batches(rows))
 
 
 def timms(root: Path, workers: int) -> Epoch:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 import effnet
@@ -28,7 +29,7 @@ WHOLE = PixelFormat(Preprocess(SIDE), SIDE)
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Return a folder of photos, 2 to 20 times as large as what is stored, and one that is no JPEG."""
-    for index, side in enumerate((64, 100, 130, 200, 300, 640)):
+    for index, side in enumerate((60, 100, 130, 200, 300, 640)):
         path = tmp_path / "ab"[index % 2] / f"{index}.jpg"
         path.parent.mkdir(exist_ok=True)
         scene(side * 4 // 3, side).save(path, quality=90)
@@ -52,19 +53,33 @@ def test_a_draft_has_at_least_the_pixels_asked_for(width: int, height: int, at_l
 
 
 def test_a_draft_is_close_to_whole_decoding(photos: Path) -> None:
-    """On photographs 0.8 to 1.2 of 255 (decision 0022); these scenes have harder edges."""
+    """On photographs 1.2 to 2.9 of 255 (decision 0022); bilinear for bicubic is 2.4."""
     samples = open_dataset(photos).parts["all"]
     drafted, whole = (stored(samples, form).float() for form in (DRAFTING, WHOLE))
     differences = (drafted - whole).abs().mean(dim=(1, 2, 3))
-    assert 0 < differences.max() < 3.0
+    assert 0 < differences.max() < 6.0
 
 
 def test_small_photos_and_other_formats_stay_as_they_are(photos: Path) -> None:
     read = open_dataset(photos).parts["all"].read
-    assert DRAFTING.least_side == 40
-    for name in ("a/0.jpg", "a/x.png"):  # of 64 pixels a half would be 32
-        assert np.array_equal(DRAFTING.read(read, name), WHOLE.read(read, name))
-    assert not np.array_equal(DRAFTING.read(read, "b/5.jpg"), WHOLE.read(read, "b/5.jpg"))
+    assert DRAFTING.least_side == SIDE
+    for name in ("a/0.jpg", "a/x.png"):  # a half of 60 pixels would be 30
+        assert mean_difference(DRAFTING.read(read, name), WHOLE.read(read, name)) < 0.5
+    assert mean_difference(DRAFTING.read(read, "b/5.jpg"), WHOLE.read(read, "b/5.jpg")) > 0.5
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(5, 300), st.integers(5, 300), st.integers(4, 64), st.floats(0.5, 1.0))
+def test_resizing_only_what_is_kept_gives_the_same_pixels(
+    width: int, height: int, side: int, crop: float
+) -> None:
+    preprocess = Preprocess(side, crop=crop)
+    image = scene(width, height)
+    assert mean_difference(preprocess.quick_square(image, side), preprocess.square(image, side)) < 2.0
+
+
+def mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    return float(np.abs(one.astype(int) - other.astype(int)).mean())
 
 
 def test_drafts_in_a_stream_are_those_in_memory(photos: Path) -> None:

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from math import ceil
 from typing import Literal, Protocol
 
 import numpy as np
@@ -26,7 +25,6 @@ Stored = tuple[Tensor, Tensor]
 Storage = Literal["memory", "stream"]
 
 MOVED_AT_ONCE = 1024  # images
-DRAFT = 1.25  # a draft's short side is at least so many times the one it is resized to: decision 0022
 
 
 class PixelSource(Protocol):
@@ -107,8 +105,8 @@ class PixelFormat:
 
     @property
     def least_side(self) -> int:
-        """Pixels of the short side that an image is decoded with at least, if `draft` is on."""
-        return ceil(DRAFT * max(self.side, self.preprocess.resized_short_side))
+        """Pixels of the short side that an image is decoded with at least: those it is resized to."""
+        return max(self.side, self.preprocess.resized_short_side)
 
     def read(self, read: Callable[[str], Image.Image], name: str) -> NDArray[np.uint8]:
         """Return what is stored of the image of a name, `(C, S, S)` uint8.
@@ -118,7 +116,7 @@ class PixelFormat:
 
         """
         if self.draft and isinstance(read, EncodedReader):
-            return self.pixels(read.small(name, self.least_side))
+            return self.preprocess.quick_square(read.small(name, self.least_side), self.side)
         return self.pixels(read(name))
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
