@@ -109,10 +109,10 @@ def measure(root: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     for epoch in range(arguments.rounds + 1):
         for name, read in contenders.items():
             started, used = perf_counter(), processor_seconds()
-            count = read(epoch)
+            images = read(epoch)
             if epoch:
-                speeds[name].append(count / (perf_counter() - started))
-                spent[name].append(1000 * (processor_seconds() - used) / count)
+                speeds[name].append(images / (perf_counter() - started))
+                spent[name].append(1000 * (processor_seconds() - used) / images)
     return {
         "images": len(dataset.all_samples()),
         "megapixels": arguments.megapixels,

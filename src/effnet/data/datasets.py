@@ -48,7 +48,7 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
     asked = parse_source(str(source))
     if not os.path.isdir(asked.place):  # a Path raises where a text is too long for one
         if asked.place in DATASETS:
-            asked.allow(f"the data set {asked.place}", ("(none)",))
+            asked.allow(f"the data set {asked.place}", ())
             return DATASETS[asked.place](on_download)
         if asked.place in TRANSFER:
             return open_transfer(asked)
@@ -65,7 +65,7 @@ def open_tree(source: Source, root: Path, on_progress: OnProgress) -> DataSet:
             files = find_files(root, suffix)
             if files:
                 return open_files(source, files, on_progress)
-    source.allow("a folder of images", ("(none)",))
+    source.allow("a folder of images", ())
     return open_folder(root)
 
 

@@ -33,7 +33,7 @@ class Source:
         for name in self.options:
             if name not in allowed:
                 raise UsageError(
-                    f"{self.place}: {kind} has no option {name!r}; there are {', '.join(allowed)}"
+                    f"{self.place}: {kind} has no option {name!r}; there are {', '.join(allowed) or 'none'}"
                 )
 
     def chosen(self) -> dict[str, str]:
