@@ -159,7 +159,7 @@ def decoded(loader: TrainLoader, epoch: int) -> int:
 
 def timms(root: Path, workers: int) -> Epoch:
     """Return what reads an epoch with timm's loader."""
-    from timm.data import create_dataset, create_loader
+    from timm.data import create_dataset, create_loader  # type: ignore[attr-defined]  # no py.typed exports
 
     loader = create_loader(
         create_dataset("", root=str(root), is_training=True),

@@ -52,7 +52,7 @@ def write_tar(path: Path, members: Mapping[str, bytes]) -> Path:
 
 def samples(indices: Iterable[int]) -> dict[str, bytes]:
     """Return the members of a shard of digits: an image and a class each."""
-    members = {}
+    members: dict[str, bytes] = {}
     for index in indices:
         members |= {f"{index:04d}.png": png(digit(index)), f"{index:04d}.cls": str(label(index)).encode()}
     return members

@@ -5,14 +5,16 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from kinds_of_data import CLASSES, digit, digits_table, hub_metadata, label, labelled, write_parquet
+from small_hub import COMMIT, hub
 
 from effnet.data.datasets import needs_download, open_dataset
-from effnet.data.hub import parse_name
-from effnet.errors import EffnetError, UsageError
+from effnet.data.hub_library import check_revision, parse_name
+from effnet.errors import DataError, EffnetError, UsageError
 
 datasets = pytest.importorskip("datasets")
 NAMES = tuple(f"digit {name}" for name in CLASSES)
@@ -142,3 +144,56 @@ def test_without_a_connection_it_says_what_to_do(tmp_path: Path) -> None:
     last = done.stderr.splitlines()[-1]
     assert last.startswith("effnet.errors.DataError: cannot reach the Hugging Face Hub"), done.stderr
     assert REMEDY in last
+
+
+OPEN = """
+import sys
+from effnet.data.datasets import open_dataset
+from effnet.errors import EffnetError
+for text in sys.argv[1:]:
+    try:
+        data = open_dataset(text)
+        image = data.parts["test"].read(data.parts["test"].names[0])
+        print(data.name, data.source, *(len(part) for part in data.parts.values()), image.size)
+    except EffnetError as error:
+        print(type(error).__name__, error)
+"""
+
+
+def opened(url: str, home: Path, *texts: str, **more: str) -> list[str]:
+    """Open data sets in another process; return a line for each."""
+    env = {**os.environ, "HF_HOME": str(home), "HF_ENDPOINT": url, **more}
+    command = [sys.executable, "-c", OPEN, *texts]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_hub_is_asked_once_and_its_revision_kept(folder: Path, tmp_path: Path) -> None:
+    """The data are downloaded at the commit that the branch is at, and found again without a connection."""
+    files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.parquet")}
+    pinned = f"hf:someone/digits,revision={COMMIT}"
+    whole = f"digits {pinned} 40 20 (8, 8)"
+    texts = ["hf:someone/digits", "hf:someone/digits,revision=no", "hf:someone/no", "hf:someone/digits:no"]
+    with hub("someone/digits", {"README.md": b"---\nlicense: mit\n---\n", **files}) as url:
+        lines = opened(url, tmp_path / "home", *texts)
+    assert lines[0] == whole
+    assert lines[1].startswith("UsageError hf:someone/digits has no such revision; see https://hugg")
+    assert lines[2].startswith("UsageError the Hub knows no data set 'someone/no', or it is private")
+    assert lines[3].startswith(
+        "UsageError hf:someone/digits:no: BuilderConfig 'no' not found. Available: ['def"
+    )
+    other = f"hf:someone/digits,revision={'f' * 40}"
+    lines = opened(url, tmp_path / "home", "hf:someone/digits", pinned, other, HF_HUB_OFFLINE="1")
+    assert lines[:2] == [whole, whole]
+    assert lines[2].startswith("DataError cannot reach the Hugging Face Hub")
+
+
+def test_another_revision_from_the_cache_is_refused(folder: Path) -> None:
+    class Table:
+        cache_files: ClassVar = [{"filename": f"/home/x/datasets/digits/0.0.0/{COMMIT}/digits-train.arrow"}]
+
+    name = parse_name("hf:someone/digits")
+    check_revision({"train": Table}, COMMIT, name)
+    with pytest.raises(DataError, match=f"the cache has revision {COMMIT}, not {'f' * 40}"):
+        check_revision({"train": Table}, "f" * 40, name)

@@ -77,7 +77,7 @@ def test_shards_are_divided_by_folders(shards: Path) -> None:
 
 
 def test_labels_may_stand_in_json_under_a_name(tmp_path: Path) -> None:
-    members = {}
+    members: dict[str, bytes] = {}
     for index in range(20):
         text = json.dumps({"label": index, "kind": "even" if index % 2 == 0 else "odd"})
         members |= {

@@ -6,7 +6,7 @@ import pytest
 from kinds_of_data import CLASSES, digits_table, hub_metadata, write_parquet
 
 from effnet.data.datasets import open_dataset
-from effnet.data.hub import parse_name
+from effnet.data.hub_library import parse_name
 from effnet.data.sources import parse_source
 from effnet.data.transfer import TRANSFER, TransferSet, check_sizes
 from effnet.errors import DataError, UsageError
@@ -32,9 +32,7 @@ def test_every_set_has_a_source_or_a_reason(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "numbers"), [("birdsnap", "47,386"), ("aircraft", "6,667")])
 def test_what_cannot_be_had_says_why_and_what_the_paper_had(name: str, numbers: str) -> None:
-    with pytest.raises(
-        UsageError, match=rf"^{name} cannot be had by name: .*; the paper has {numbers} images"
-    ):
+    with pytest.raises(UsageError, match=rf"^{name} cannot be had by name: .*; the paper has {numbers}"):
         open_dataset(name)
 
 

@@ -15,7 +15,8 @@ from effnet.data.cifar import load as load_cifar
 from effnet.data.download import OnProgress, ignore
 from effnet.data.filesets import expand, find_files, holds_images
 from effnet.data.folders import SPLIT_FOLDERS, open_folder, split_folders
-from effnet.data.hub import PREFIX, is_remote, open_hub
+from effnet.data.hub import open_hub
+from effnet.data.hub_library import PREFIX, is_remote
 from effnet.data.manifest import SUFFIXES, open_manifest
 from effnet.data.parquet import open_parquet
 from effnet.data.samples import DataSet, Samples

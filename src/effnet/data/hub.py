@@ -3,60 +3,21 @@
 No code of a data set is run: the library has none that could be, and what it downloads are tables and images.
 """
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from effnet.data.columns import Column, find_image, find_label, from_feature
+from effnet.data.hub_library import check_revision, import_library, parse_name, pinned, translated
 from effnet.data.labels import Value, classify
 from effnet.data.packed import MAX_IMAGE_BYTES
 from effnet.data.samples import DataSet, Samples
 from effnet.data.scan import EncodedReader
 from effnet.data.sources import PARTS, Source, map_splits
-from effnet.errors import DataError, MissingExtraError, UsageError
+from effnet.errors import DataError
 
-PREFIX = "hf:"
 OPTIONS = ("image", "label", "revision", *PARTS)
-
-
-@dataclass(frozen=True)
-class HubName:
-    """A data set and one of its configurations; `folder` where it lies on this machine."""
-
-    repo: str
-    config: str | None
-    folder: Path | None
-
-    @property
-    def text(self) -> str:
-        """How it is called as DATA."""
-        place = str(self.folder or self.repo)
-        return PREFIX + (place if self.config is None else f"{place}:{self.config}")
-
-
-def parse_name(place: str) -> HubName:
-    """Take `hf:NAME[:CONFIG]` apart; NAME may also be a folder with such a data set.
-
-    Raises:
-        UsageError: there is no name.
-
-    """
-    repo, _, config = place.removeprefix(PREFIX).partition(":")
-    if not repo:
-        raise UsageError(f"{place}: a name of the Hugging Face Hub is missing: hf:NAME or hf:NAME:CONFIG")
-    is_path = repo.startswith((".", "/", "~")) or Path(repo).is_dir()
-    folder = Path(repo).expanduser().resolve() if is_path else None
-    if folder is not None and not folder.is_dir():
-        raise UsageError(f"{place}: there is no folder {folder}")
-    return HubName(repo, config or None, folder)
-
-
-def is_remote(text: str) -> bool:
-    """Tell whether DATA is one that has to come from the Hub, or from its cache."""
-    return text.startswith(PREFIX) and parse_name(text.partition(",")[0]).folder is None
 
 
 def open_hub(source: Source) -> DataSet:
@@ -74,6 +35,7 @@ def open_hub(source: Source) -> DataSet:
     with translated(name):
         revision = None if name.folder else pinned(name.repo, source.options.get("revision"))
         tables = load(str(name.folder or name.repo), name.config, revision=revision)
+    check_revision(tables, revision, name)
     splits = map_splits(tables, source)
     columns = [to_column(column, feature) for column, feature in next(iter(tables.values())).features.items()]
     image, label = find_image(columns, source), find_label(columns, source)
@@ -92,87 +54,7 @@ def open_hub(source: Source) -> DataSet:
         for part, of in splits.items()
     }
     text = source.at(name.text, **({"revision": revision} if revision else {}))
-    return DataSet(name.folder.name if name.folder else text, labelled.class_names, parts, source=text)
-
-
-def import_library() -> Any:
-    """Return the function of `datasets` that loads; its progress bars only where somebody sees them."""
-    try:
-        import datasets
-    except ImportError:
-        raise MissingExtraError("hf: needs datasets; install it: pip install 'effnet[hub]'") from None
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
-    return datasets.load_dataset
-
-
-def pinned(repo: str, revision: str | None) -> str:
-    """Return the commit of a branch, tag or commit; without a connection, the one that the cache has."""
-    from huggingface_hub import snapshot_download
-
-    place = snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=["README.md"])
-    return Path(place).name
-
-
-@contextmanager
-def translated(name: HubName) -> Iterator[None]:
-    """Say in one line what went wrong, and what to do."""
-    from datasets.exceptions import DatasetNotFoundError
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    try:
-        yield
-    except RevisionNotFoundError as error:
-        raise UsageError(f"{name.text} has no such revision; see {page(name)}") from error
-    except GatedRepoError as error:
-        raise DataError(
-            f"{name.text} asks for consent: give it at {page(name)}, then `hf auth login`"
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UsageError(
-            f"the Hub knows no data set {name.repo!r}, or it is private (then `hf auth login`); "
-            f"see {page(name)}"
-        ) from error
-    except (LocalEntryNotFoundError, DatasetNotFoundError, ConnectionError) as error:
-        raise offline(name) from error
-    except MemoryError:
-        raise
-    except Exception as error:  # the library's errors have no common base
-        raise failure(name, error) from error
-
-
-def page(name: HubName) -> str:
-    """Return the page of a data set."""
-    return f"https://huggingface.co/datasets/{name.repo}"
-
-
-def offline(name: HubName) -> DataError:
-    """Say what to do without a connection."""
-    return DataError(
-        f"cannot reach the Hugging Face Hub, and {name.text} is not in its cache on this machine; bring the "
-        f"files: on another machine `hf download --repo-type dataset {name.repo} --local-dir FOLDER`, then "
-        f"take hf:FOLDER as DATA"
-    )
-
-
-def failure(name: HubName, error: Exception) -> DataError | UsageError:
-    """Return the error for what the library reports in a way of its own."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if "BuilderConfig" in text or "Config name is missing" in text:
-        return UsageError(f"{name.text}: {text}; say which: hf:{name.repo}:CONFIG")
-    if "scripts are no longer supported" in text:
-        return DataError(
-            f"{name.text} is a program, and no code of a data set is run; take a copy as parquet files"
-        )
-    if type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "requests", "aiohttp"):
-        return offline(name)
-    return DataError(f"{name.text}: cannot be loaded: {text}")
+    return DataSet(name.short, labelled.class_names, parts, source=text)
 
 
 def to_column(name: str, feature: Any) -> Column:

@@ -5,7 +5,7 @@ Hugging Face Hub, whose numbers of classes and images are checked, so that a cop
 cannot pass for the paper's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from effnet.data.hub import open_hub
 from effnet.data.samples import DataSet
@@ -70,7 +70,7 @@ def open_transfer(source: Source) -> DataSet:
     copy = parse_source(known.source)
     dataset = open_hub(Source(copy.place, {**copy.options, **source.options}))
     check_sizes(dataset, source.place, known)
-    return dataset
+    return replace(dataset, name=source.place)
 
 
 def check_sizes(dataset: DataSet, name: str, known: TransferSet) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from effnet import config as configuration
 from effnet import modelfile
 from effnet.data.datasets import DataSet
+from effnet.data.hub_library import is_remote
 from effnet.device import environment
 from effnet.evaluation import report
 from effnet.evaluation.classifier import Classifier
@@ -59,6 +60,8 @@ def describe(parts: Parts, trainer: Trainer) -> ModelHeader:
         "config": configuration.to_dict(trainer.config),
         "environment": environment(parts.device),
     }
+    if is_remote(dataset.source):
+        training["source"] = dataset.source  # with its revision
     if parts.sizing:
         training["sizing"] = dict(parts.sizing)
     return ModelHeader(parts.spec, parts.preprocess, dataset.class_names, training, split=parts.splits.drawn)
