@@ -121,6 +121,19 @@ def test_flags_are_looked_at_before_a_download(folder: Path) -> None:
     assert not needs_download(f"hf:{folder}")
 
 
+@pytest.mark.parametrize("path", ["/etc/passwd", "/dev/zero", "../secret.png", "no.png", "a\0b"])
+def test_a_table_cannot_name_files_outside(tmp_path: Path, path: str) -> None:
+    digit(0).save(tmp_path / "secret.png")
+    columns = digits_table(range(20))
+    rows = [{"bytes": content, "path": "x"} for content in columns["image"]]
+    rows[3] = {"bytes": None, "path": path}
+    write_parquet(tmp_path / "evil" / "train.parquet", {"image": rows, "label": columns["label"]})
+    read = open_dataset(f"hf:{tmp_path / 'evil'}").parts["all"].read
+    assert read("train/000002").size == (8, 8)
+    with pytest.raises(DataError, match=r"^train/000003: the image is not in the table"):
+        read("train/000003")
+
+
 REMEDY = "hf download --repo-type dataset someone/something --local-dir FOLDER"
 
 

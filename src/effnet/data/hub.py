@@ -3,14 +3,22 @@
 No code of a data set is run: the library has none that could be, and what it downloads are tables and images.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from effnet.data.columns import Column, find_image, find_label, from_feature
-from effnet.data.hub_library import check_revision, import_library, parse_name, pinned, translated
-from effnet.data.labels import Value, classify
+from effnet.data.hub_library import (
+    check_revision,
+    folders_of,
+    import_library,
+    parse_name,
+    pinned,
+    translated,
+)
+from effnet.data.labels import Value, classify, show
 from effnet.data.packed import MAX_IMAGE_BYTES
 from effnet.data.samples import DataSet, Samples
 from effnet.data.scan import EncodedReader
@@ -39,7 +47,8 @@ def open_hub(source: Source) -> DataSet:
     splits = map_splits(tables, source)
     columns = [to_column(column, feature) for column, feature in next(iter(tables.values())).features.items()]
     image, label = find_image(columns, source), find_label(columns, source)
-    read = TableReader({split: encoded(tables[split], image.name) for of in splits.values() for split in of})
+    used = {split: encoded(tables[split], image.name) for of in splits.values() for split in of}
+    read = TableReader(used, folders_of(name))
     values = {
         part: [v for split in of for v in column_of(tables[split], label)] for part, of in splits.items()
     }
@@ -102,6 +111,8 @@ class TableReader(EncodedReader):
 
     tables: Mapping[str, Any]
     """By split; each has one column, `image`."""
+    folders: tuple[Path, ...]
+    """Where files that a table names may lie: a data set must not make us read others."""
 
     def content(self, name: str) -> Path | bytes:
         """Return the bytes of an image's file, or the file itself.
@@ -114,9 +125,18 @@ class TableReader(EncodedReader):
         value = self.tables[split][int(row)]["image"]
         content = value.get("bytes") if isinstance(value, Mapping) else value
         if content is None and isinstance(value, Mapping) and value.get("path"):
-            return Path(value["path"])
+            return self._file(name, value["path"])
         if content is None:
             raise DataError(f"{name}: there is no image in this row")
         if len(content) > MAX_IMAGE_BYTES:
             raise DataError(f"{name}: {len(content):,} bytes; at most {MAX_IMAGE_BYTES:,} are read")
         return bytes(content)
+
+    def _file(self, name: str, path: str) -> Path:
+        """Return the file that a table names."""
+        place = Path(path).resolve() if os.path.isfile(path) else None  # a Path raises for some texts
+        if place is None or not any(place.is_relative_to(folder) for folder in self.folders):
+            raise DataError(
+                f"{name}: the image is not in the table, and {show(path)} is no file of the data set"
+            )
+        return place

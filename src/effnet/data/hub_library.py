@@ -81,6 +81,15 @@ def pinned(repo: str, revision: str | None) -> str:
     return Path(place).name
 
 
+def folders_of(name: HubName) -> tuple[Path, ...]:
+    """Return where the files of a data set lie: its folder, or the caches of the library."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    places = (config.HF_DATASETS_CACHE, constants.HF_HUB_CACHE) if name.folder is None else (name.folder,)
+    return tuple(Path(place).resolve() for place in places)
+
+
 def check_revision(tables: Mapping[str, Any], revision: str | None, name: HubName) -> None:
     """Raise DataError when the library took another revision from its cache, as without a connection."""
     paths = [file["filename"] for table in tables.values() for file in table.cache_files]
