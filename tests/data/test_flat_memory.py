@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def run(code: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def test_a_stream_of_shards_keeps_no_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = encoded(Image.new("RGB", (700, 600), "red"), "JPEG")
-    members = {}
+    members: dict[str, bytes] = {}
     for index in range(COUNT):
         members |= {f"{index:04d}.jpg": photo, f"{index:04d}.cls": str(index % 2).encode()}
     grown, decoded = run(STREAMED, write_tar(tmp_path / "a.tar", members), monkeypatch)
@@ -69,6 +70,9 @@ def test_taking_images_out_of_a_parquet_file_keeps_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = np.random.default_rng(0)
-    table = {"image": [generator.bytes(1 << 20) for _ in range(160)], "label": [0, 1] * 80}
+    table: dict[str, list[Any]] = {
+        "image": [generator.bytes(1 << 20) for _ in range(160)],
+        "label": [0, 1] * 80,
+    }
     (grown,) = run(OPENED, write_parquet(tmp_path / "a.parquet", table), monkeypatch)
     assert grown < 100  # megabytes, of 160

@@ -212,3 +212,10 @@ def test_a_folder_of_images_stays_one_though_an_archive_lies_in_it(tmp_path: Pat
         (tmp_path / name).mkdir()
         digit(0).save(tmp_path / name / "0.png")
     assert open_dataset(tmp_path).class_names == ("cat", "dog")
+
+
+def test_shards_beside_folders_that_are_no_classes_are_pointed_out(shards: Path) -> None:
+    (shards / "results").mkdir()
+    digit(0).save(shards / "results" / "0.png")
+    (shards / "notes").mkdir()
+    assert f"if its .tar files are meant: {shards}/*.tar" in error_of(shards)

@@ -23,9 +23,11 @@ from effnet.data.samples import DataSet, Samples
 from effnet.data.shards import open_shards
 from effnet.data.sources import Source, parse_source
 from effnet.data.transfer import TRANSFER, open_transfer
-from effnet.errors import UsageError, unknown_name
+from effnet.errors import DataError, UsageError, unknown_name
 
 __all__ = ["DATASETS", "SPLIT_FOLDERS", "DataSet", "Samples", "needs_download", "open_dataset", "open_digits"]
+
+PACKED = (".parquet", ".tar")
 
 
 def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> DataSet:
@@ -61,13 +63,18 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
 
 def open_tree(source: Source, root: Path, on_progress: OnProgress) -> DataSet:
     """Open a folder: of images, or of shards or parquet files where it holds no images in folders."""
-    if not split_folders(root) and not holds_images(root):  # folders of images come first
-        for suffix in (".parquet", ".tar"):
-            files = find_files(root, suffix)
-            if files:
-                return open_files(source, files, on_progress)
+    found = next((files for suffix in PACKED if (files := find_files(root, suffix))), [])
+    if found and not split_folders(root) and not holds_images(root):
+        return open_files(source, found, on_progress)
     source.allow("a folder of images", ())
-    return open_folder(root)
+    try:
+        return open_folder(root)
+    except DataError as error:
+        if not found:
+            raise
+        raise DataError(
+            f"{error}; if its {found[0].suffix} files are meant: {root}/*{found[0].suffix}"
+        ) from error
 
 
 def open_files(source: Source, files: list[Path], on_progress: OnProgress) -> DataSet:
@@ -75,7 +82,7 @@ def open_files(source: Source, files: list[Path], on_progress: OnProgress) -> Da
     known = f"known names: {', '.join([*DATASETS, *TRANSFER])}"
     suffixes = {path.suffix.lower() for path in files}
     absent = next((path for path in files if not os.path.isfile(path)), None)
-    if absent is not None and not suffixes & {*SUFFIXES, ".tar", ".parquet"}:
+    if absent is not None and not suffixes & {*SUFFIXES, *PACKED}:
         unknown = unknown_name("data set", source.place, [*DATASETS, *TRANSFER])
         raise UsageError(f"{unknown}; and there is no folder {absent}")
     if absent is not None:

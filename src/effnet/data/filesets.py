@@ -47,12 +47,24 @@ def find_files(root: Path, suffix: str) -> list[Path]:
         DataError: a folder cannot be read.
 
     """
+    found: list[str] = []
     try:
-        found = [p for p in root.iterdir() if not p.name.startswith(".")]
-        found += [p for folder in found if folder.is_dir() for p in folder.iterdir() if p.name[0] != "."]
+        for folder in (str(root), *_folders_in(root)):
+            with os.scandir(folder) as entries:
+                found += [e.path for e in entries if is_visible(e.name, suffix) and e.is_file()]
     except OSError as error:
         raise DataError(f"cannot read the folder {error.filename}: {error.strerror}") from error
-    return sorted(path for path in found if path.suffix.lower() == suffix and path.is_file())
+    return sorted(map(Path, found))
+
+
+def _folders_in(root: Path) -> list[str]:
+    with os.scandir(root) as entries:
+        return [e.path for e in entries if e.is_dir() and not e.name.startswith(".")]
+
+
+def is_visible(name: str, suffix: str) -> bool:
+    """Tell whether a file has this suffix and is not hidden."""
+    return name.lower().endswith(suffix) and not name.startswith(".")
 
 
 def holds_images(root: Path) -> bool:

@@ -61,12 +61,12 @@ def import_library() -> Any:
     """Return the function of `datasets` that loads; its progress bars only where somebody sees them."""
     try:
         import datasets
-        from huggingface_hub.utils import disable_progress_bars
         from huggingface_hub.utils import logging as hub_logging
+        from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError:
         raise MissingExtraError("hf: needs datasets; install it: pip install 'effnet[hub]'") from None
     datasets.logging.set_verbosity_error()
-    hub_logging.set_verbosity_error()  # it would tell of every try
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would tell of every try
     if not sys.stderr.isatty():
         datasets.disable_progress_bars()
         disable_progress_bars()
