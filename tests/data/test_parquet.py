@@ -1,5 +1,7 @@
 """Parquet files as Hugging Face writes them: columns, splits, and images taken out of them once."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,7 @@ def test_images_are_taken_out_once_and_again_when_the_file_changes(tmp_path: Pat
     path = write_parquet(tmp_path / "digits.parquet", digits_table(range(40)))
     open_dataset(path)
     made = {file: file.stat().st_mtime_ns for file in cache.rglob("*.*")}
-    assert sorted(file.suffix for file in made) == [".bytes", ".json"]
+    assert sorted(file.suffix for file in made) == [".bytes", ".json", ".lock"]
     open_dataset(path)
     assert {file: file.stat().st_mtime_ns for file in cache.rglob("*.*")} == made
     write_parquet(path, digits_table(range(20, 60)))
@@ -174,3 +176,26 @@ def test_names_of_classes_are_checked(tmp_path: Path) -> None:
     names = ["a\nb", *NAMES[1:]]
     path = write_parquet(tmp_path / "x.parquet", digits_table(range(20)), hub_metadata(names))
     assert r"'a\nb' is no name of a class" in error_of(path)
+
+
+def test_another_column_of_labels_takes_nothing_out_again(tmp_path: Path, cache: Path) -> None:
+    table = digits_table(range(40)) | {"even": [i % 2 for i in range(40)]}
+    path = write_parquet(tmp_path / "digits.parquet", table)
+    of = open_dataset(f"{path},label=label").parts["all"]
+    assert open_dataset(f"{path},label=even").class_names == ("0", "1")
+    assert of.read(of.names[0]).size == (8, 8)  # nothing has changed under the first
+    assert len(list(cache.rglob("*.bytes"))) == 1
+
+
+def test_names_that_go_with_text_are_an_error(tmp_path: Path) -> None:
+    table = digits_table(range(20)) | {"label": ["a", "b"] * 10}
+    path = write_parquet(tmp_path / "digits.parquet", table, hub_metadata(NAMES))
+    assert "the labels of all must be places among the names of the classes" in error_of(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names that are no Unicode")
+def test_a_file_whose_name_is_no_unicode_is_read(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "x.parquet", digits_table(range(20)))
+    odd = path.rename(tmp_path / os.fsdecode(b"\xff[1].parquet"))
+    of = open_dataset(odd).parts["all"]
+    assert of.read(of.names[3]).size == (8, 8)

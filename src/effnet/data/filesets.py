@@ -21,6 +21,8 @@ def expand(pattern: str) -> list[Path]:
         UsageError: no such file; of a range, one that is missing.
 
     """
+    if os.path.isfile(pattern):  # whatever its name looks like
+        return [Path(pattern)]
     found = RANGE.search(pattern)
     if found is None:
         if not glob.has_magic(pattern):

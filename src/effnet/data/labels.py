@@ -62,7 +62,10 @@ def by_names(values: Mapping[str, Sequence[Value]], where: str, names: tuple[str
         raise DataError(f"{where}: two classes have the same name")
     labels = {}
     for part, of_part in values.items():
-        highest = max(int(value) for value in of_part if value is not None)
+        numbers = [value for value in of_part if isinstance(value, int)]
+        if len(numbers) < len(of_part):
+            raise DataError(f"{where}: the labels of {part} must be places among the names of the classes")
+        highest = max(numbers)
         if highest >= len(names):
             raise DataError(f"{where}: {part} has a label {highest}, but there are {len(names)} classes")
         labels[part] = np.array(of_part, np.int64)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class PackedReader(EncodedReader):
             DataError: the shard is gone, has changed, or says that the image is larger than is read.
 
         """
-        encoded = name.encode()
+        encoded = name.encode(errors="surrogateescape")
         row = int(np.searchsorted(self.names, np.bytes_(encoded)))
         if row == len(self.names) or self.names[row] != encoded:
             raise DataError(f"{name}: no such image")
@@ -108,7 +109,7 @@ def build_reader(shards: Mapping[str, Shard]) -> PackedReader:
     names: list[bytes] = []
     places: list[NDArray[np.int64]] = []
     for index, (called, shard) in enumerate(shards.items()):
-        names += [f"{called}/{name}".encode() for name in shard.names]
+        names += [f"{called}/{name}".encode(errors="surrogateescape") for name in shard.names]
         count = len(shard.names)
         places.append(np.array([[index] * count, shard.offsets, shard.lengths], np.int64).reshape(3, count))
     longest = max(names, key=len, default=b"")
@@ -179,13 +180,36 @@ def indexed(path: Path, key: Sequence[str], build: Callable[[], Shard]) -> Shard
     found = load_index(place, stamp)
     if found is not None:
         return found
+    with locked(place):
+        found = load_index(place, stamp)  # another process may have made it meanwhile
+        return build_index(place, stamp, build) if found is None else found
+
+
+def build_index(place: Path, stamp: list[int], build: Callable[[], Shard]) -> Shard:
+    """Make an index and keep it; where the cache cannot be written to, it is made again next time."""
     shard = build()
     text = json.dumps({**MARK, "of": stamp, "path": str(shard.path), **arrays(shard)})
-    try:
+    with suppress(EffnetError):
         write_text(place, text)
-    except EffnetError:  # the cache cannot be written to: the index is made again next time
-        return shard
     return shard
+
+
+@contextmanager
+def locked(place: Path) -> Iterator[None]:
+    """Let one process make what belongs to `place`; without a cache that can be written to, any."""
+    from filelock import FileLock
+
+    lock = FileLock(f"{place}.lock")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def arrays(shard: Shard) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,9 @@ def open_parquet(source: Source, files: list[Path], on_progress: OnProgress) -> 
         parts[part] = {}
         for path in (path for split in splits for path in by_split[split]):
             check_alike(path, columns_of(path), image, label)
-            key = ("parquet", image.name, label.name)
-            shard = indexed(path, key, partial(pack, path, image, label))
-            parts[part][path.relative_to(root).as_posix()] = shard
+            shard = indexed(path, ("parquet", image.name), partial(pack, path, image))
+            labelled = replace(shard, labels=labels_of(path, label.name))
+            parts[part][path.relative_to(root).as_posix()] = labelled
             done += path.stat().st_size
             on_progress(done, total)
     on_progress(total, total)
@@ -82,7 +83,7 @@ def opened(path: Path) -> Iterator[Any]:
             "reading parquet files needs pyarrow; install it: pip install 'effnet[parquet]'"
         ) from None
     try:
-        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
+        with path.open("rb") as source, pq.ParquetFile(source, buffer_size=1 << 20, pre_buffer=False) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
         raise damaged(path, error) from error
@@ -133,8 +134,8 @@ def is_binary(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def pack(path: Path, image: Column, label: Column) -> Shard:
-    """Take the images of a parquet file out into the cache.
+def pack(path: Path, image: Column) -> Shard:
+    """Take the images of a parquet file out into the cache; labels are read anew each time.
 
     Raises:
         DataError: damaged, or an image is larger than is read.
@@ -146,13 +147,13 @@ def pack(path: Path, image: Column, label: Column) -> Shard:
         check_room(place, file, path, image.name)
         lengths: list[int] = []
         write_bytes(place, lambda temporary: lengths.extend(copy_images(file, image.name, path, temporary)))
-        labels = tuple(labels_of(file, label.name))
     offsets = [0]
     for length in lengths[:-1]:
         offsets.append(offsets[-1] + length)
     names = tuple(f"{row:06d}" for row in range(len(lengths)))
+    unknown = (None,) * len(lengths)
     return Shard(
-        place.resolve(), stamp_of(place), names, tuple(offsets[: len(lengths)]), tuple(lengths), labels
+        place.resolve(), stamp_of(place), names, tuple(offsets[: len(lengths)]), tuple(lengths), unknown
     )
 
 
@@ -211,7 +212,7 @@ def damaged(path: Path, error: Exception) -> DataError:
     return DataError(f"{path}: not a parquet file, or damaged: {first}")
 
 
-def labels_of(file: Any, label: str) -> list[Value]:
+def labels_of(path: Path, label: str) -> tuple[Value, ...]:
     """Return the labels of all rows."""
-    found: list[Value] = file.read(columns=[label]).column(0).to_pylist()
-    return found
+    with opened(path) as file:
+        return tuple(file.read(columns=[label]).column(0).to_pylist())
