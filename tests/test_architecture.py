@@ -32,7 +32,7 @@ MAX_MODULE_LINES = 250
 MAX_FUNCTION_LINES = 40
 HEAVY = {
     "torch", "kornia", "sklearn", "matplotlib", "optuna", "sqlalchemy", "cleanlab", "imagehash", "pandas",
-    "timm", "torchvision",
+    "timm", "torchvision", "datasets", "pyarrow",
 }  # fmt: skip
 
 

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from tiny_origins import SPEC, write
-
 import finetune
 from effnet.spec import netspec
+from tiny_origins import SPEC, write
 
 
 def test_all_ways_have_the_same_images_network_and_input(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tiny_origins import DIGITS, write
 
 from effnet.cli.main import main
 from effnet.cli.origin_flags import names_given, value_of
 from effnet.cli.settings import peek
 from effnet.cli.train import TrainForm
+from tiny_origins import DIGITS, write
 
 SMALL = ["--data.max-train", "100", "--data.max-val", "40", "--data.test-fraction", "0.03", "--device", "cpu"]
 

@@ -26,14 +26,20 @@ def folders(root: Path, *names: str) -> Path:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(
         UsageError,
-        match=r"unknown data set 'digit'; known: digits, cifar10, cifar100; and there is no folder digit",
+        match=r"unknown data set 'digit'; known: digits, .*cifar10, .*food101.*no folder digit",
     ):
         open_dataset("digit")
 
 
+@pytest.mark.parametrize("text", ["x" * 5000, "x," * 5000, "a\0b", "a\0b.csv", "x" * 5000 + ".csv"])
+def test_what_can_be_no_path_is_an_unknown_name(text: str) -> None:
+    with pytest.raises(UsageError, match=r"unknown data set|there is no file"):
+        open_dataset(text)
+
+
 def test_a_file_is_not_a_data_set(tmp_path: Path) -> None:
     images(tmp_path, "cat.png")
-    with pytest.raises(UsageError, match=r"cat\.png is a file; a data set is a folder"):
+    with pytest.raises(UsageError, match=r"cat\.png is a file, and not one with data: a data set is a"):
         open_dataset(tmp_path / "cat.png")
 
 

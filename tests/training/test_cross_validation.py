@@ -6,7 +6,6 @@ from statistics import mean, stdev
 from typing import Any
 
 import pytest
-from tiny_origins import FEW, write
 from whole_runs import Listener, StopError, assert_same_run
 
 import effnet
@@ -22,6 +21,7 @@ from effnet.training.folds import CrossValidation, FoldScore
 from effnet.training.parts import assemble
 from effnet.training.reporter import EpochRecord, Silent
 from effnet.training.results import TrainResult
+from tiny_origins import FEW, write
 
 SETTINGS = FEW | {"epochs": 1}
 

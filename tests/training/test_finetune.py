@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_origins import DIGITS, FEW, SPEC, weights, write
 from tiny_training import fit, tiny, trainer
 from whole_runs import Listener, StopError, assert_same_run
 
@@ -34,6 +33,7 @@ from effnet.training.reporter import Silent
 from effnet.training.results import TrainResult
 from effnet.transfer.settings import FinetuneConfig
 from peers import timm_net
+from tiny_origins import DIGITS, FEW, SPEC, weights, write
 
 BACKWARDS = DIGITS[::-1]
 LETTERS = tuple("abcdefghij")

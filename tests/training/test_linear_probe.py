@@ -10,13 +10,13 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from tiny_origins import DIGITS, FEW, moved, write
 
 import effnet
 from effnet.errors import DataError, UsageError
 from effnet.evaluation.classifier import load
 from effnet.training.regression import STRENGTHS, Features, choose
 from effnet.training.results import TrainResult
+from tiny_origins import DIGITS, FEW, moved, write
 
 LETTERS = tuple("abcdefghij")
 

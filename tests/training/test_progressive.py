@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_origins import FEW
 from tiny_training import digits, fit, tiny
 from whole_runs import Listener, StopError, assert_same_run
 
@@ -28,6 +27,7 @@ from effnet.training.optim import Horizon
 from effnet.training.reporter import StepRecord
 from effnet.training.setup import build_preprocess, build_spec
 from effnet.transfer.settings import ProgressiveConfig
+from tiny_origins import FEW
 
 GROWING: dict[str, Any] = {
     "epochs": 4,

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_origins import DIGITS, FEW, write
 from tiny_training import finished, fit, tiny, trainer
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +25,7 @@ from effnet.training.compute import PLAIN
 from effnet.training.results import TrainResult
 from effnet.training.teacher import Adapt, Mentor, mentor
 from effnet.transfer.settings import DistillConfig
+from tiny_origins import DIGITS, FEW, write
 
 CPU = torch.device("cpu")
 

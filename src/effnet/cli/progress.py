@@ -18,7 +18,7 @@ from rich.text import Text
 
 from effnet.training.reporter import EpochRecord, StepRecord
 
-DOWNLOAD = "downloading"
+DOWNLOAD = "bringing the data"
 
 
 class AmountColumn(ProgressColumn):
@@ -74,7 +74,7 @@ class TerminalReporter:
         self.console.print(Text(text, style="yellow" if text.startswith(("warning", "skipped")) else ""))
 
     def downloading(self, done: int, total: int | None) -> None:
-        """Follow a download."""
+        """Follow a download, or the first look into large files."""
         self._show(DOWNLOAD, done, total)
 
     def reading(self, split: str, done: int, total: int) -> None:

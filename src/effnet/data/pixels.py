@@ -15,6 +15,7 @@ from torch import Tensor
 from effnet.config import DataConfig
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
+from effnet.data.scan import EncodedReader
 from effnet.errors import DataError
 from effnet.imaging.preprocess import Preprocess
 
@@ -89,6 +90,8 @@ class PixelFormat:
     preprocess: Preprocess
     side: int
     """The resolution, or more: room for random crops."""
+    draft: bool = False
+    """Whether the decoder of JPEG may make large photos smaller: for training images only, see `read`."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -99,6 +102,22 @@ class PixelFormat:
     def num_bytes(self) -> int:
         """Bytes of a stored image."""
         return len(self.preprocess.mean) * self.side**2
+
+    @property
+    def least_side(self) -> int:
+        """Pixels of the short side that an image is decoded with at least: those it is resized to."""
+        return max(self.side, self.preprocess.resized_short_side)
+
+    def read(self, read: Callable[[str], Image.Image], name: str) -> NDArray[np.uint8]:
+        """Return what is stored of the image of a name, `(C, S, S)` uint8.
+
+        Raises:
+            DataError: it cannot be decoded.
+
+        """
+        if self.draft and isinstance(read, EncodedReader):
+            return self.preprocess.quick_square(read.small(name, self.least_side), self.side)
+        return self.pixels(read(name))
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return what is stored of an image, `(C, S, S)` uint8."""
@@ -190,7 +209,7 @@ def decode_into(
 
     def read(row: int) -> str | None:
         try:
-            images[row] = form.pixels(samples.read(samples.names[row]))
+            images[row] = form.read(samples.read, samples.names[row])
         except DataError as error:
             return str(error)
         return None

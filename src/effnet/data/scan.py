@@ -1,8 +1,9 @@
 """Which image files a folder holds, found in one pass with their size and the time of their last change."""
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,42 @@ ImageFile = tuple[str, int, int]
 """Path below the folder with forward slashes, number of bytes, time of the last change in nanoseconds."""
 
 
-@dataclass(frozen=True)
-class FileReader:
-    """Decodes images of a folder by their name; a value, so that it can be sent to another process."""
+class EncodedReader(ABC):
+    """Decodes images that are stored as files or as the bytes of files, by their name.
 
-    root: Path
+    A value that can be pickled, so that it can be sent to another process.
+    """
+
+    @abstractmethod
+    def content(self, name: str) -> Path | bytes:
+        """Return the file of an image, or its bytes; raises DataError with the reason."""
+
+    def called(self, name: str) -> str:
+        """Return what messages call an image."""
+        return name
 
     def __call__(self, name: str) -> Image.Image:
         """Decode an image; raises DataError with the reason."""
-        return decode(self.root / name)
+        return decode(self.content(name), name=self.called(name))
+
+    def small(self, name: str, at_least: int) -> Image.Image:
+        """Decode an image, a JPEG at no more than needed for a short side of `at_least` pixels."""
+        return decode(self.content(name), name=self.called(name), at_least=at_least)
+
+
+@dataclass(frozen=True)
+class FileReader(EncodedReader):
+    """Decodes images of a folder by their path below it."""
+
+    root: Path
+
+    def content(self, name: str) -> Path:
+        """Return the file of an image."""
+        return self.root / name
+
+    def called(self, name: str) -> str:
+        """Return the path of an image."""
+        return str(self.root / name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +66,17 @@ class Files:
     """Absolute path of the folder that their names are below of."""
     stamps: NDArray[np.int64]
     """Bytes and time of the last change (ns) of each, `(N, 2)`."""
+    single: bool = True
+    """Whether each image is a file of its own; else these are the sizes and times of what holds it."""
 
     def take(self, indices: NDArray[np.int64]) -> "Files":
         """Return the files at these positions, in this order."""
-        return Files(self.root, self.stamps[indices])
+        return replace(self, stamps=self.stamps[indices])
 
 
 def join(parts: Sequence[Files]) -> Files:
     """Return the files of several parts of one folder together."""
-    return Files(parts[0].root, np.concatenate([part.stamps for part in parts]))
+    return replace(parts[0], stamps=np.concatenate([part.stamps for part in parts]))
 
 
 def find_images(folder: Path) -> list[ImageFile]:

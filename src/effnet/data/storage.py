@@ -62,6 +62,7 @@ def open_cache(samples: Samples, form: PixelFormat, say: Callable[[str], None]) 
     decided_by = [
         CACHE_FORMAT, PIL.__version__, str(samples.files.root), form.side, preprocess.mode,
         preprocess.resized_short_side, preprocess.interpolation,
+        *([form.least_side] if form.draft else []),
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()
     return DecodedCache(cache_folder() / "decoded" / digest[:32], say)

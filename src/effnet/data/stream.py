@@ -126,11 +126,11 @@ class Stream:
             row = (row + 1) % len(self)
             if row not in self._problems:
                 try:
-                    image = self.samples.read(self.samples.names[row])
+                    image = self.form.read(self.samples.read, self.samples.names[row])
                 except DataError as error:
                     self._note(row, str(error))
                 else:
-                    return row, self.form.pixels(image)
+                    return row, image
 
     def _note(self, row: int, problem: str) -> None:
         """Say once that an image cannot be read; too many are an error."""

@@ -48,7 +48,7 @@ class Decoder(Dataset[Decoded]):
         problems = []
         for place, name in enumerate(names):
             try:
-                images[place] = self.form.pixels(self.read(name))
+                images[place] = self.form.read(self.read, name)
             except DataError as error:
                 problems.append((place, str(error)))
         return rows, torch.from_numpy(images), problems

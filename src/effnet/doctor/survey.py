@@ -133,7 +133,7 @@ def looker(samples: Samples) -> Callable[[str], Look | str]:
     import imagehash
 
     def look(name: str) -> Look | str:
-        path = None if samples.files is None else samples.files.root / name
+        path = samples.files.root / name if samples.files is not None and samples.files.single else None
         try:
             image = samples.read(name)
         except DataError as error:

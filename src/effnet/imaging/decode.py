@@ -58,6 +58,7 @@ def decode(
     name: str | None = None,
     *,
     bounds: Bounds = ANYTHING,
+    at_least: int = 0,
 ) -> Image.Image:
     """Decode an image, turn it upright (EXIF) and convert it to RGB or greyscale.
 
@@ -78,7 +79,7 @@ def decode(
         ) as image:
             if image.format == "EPS":  # whatever the file is called, Pillow lets Ghostscript run what it says
                 raise NotAnImageError(f"{called}: EPS is a program, and is not run; save it as PNG")
-            return _finished(image, mode, bounds)
+            return _finished(image, mode, bounds, at_least)
     except NotAnImageError:
         raise
     except FileNotFoundError:
@@ -95,9 +96,11 @@ def decode(
         raise DataError(f"{called}: damaged image: {error}") from error
 
 
-def _finished(image: Image.Image, mode: Mode, bounds: Bounds) -> Image.Image:
+def _finished(image: Image.Image, mode: Mode, bounds: Bounds, at_least: int = 0) -> Image.Image:
     if image.width * image.height > bounds.max_pixels:
         raise TooManyPixelsError(f"{image.width}×{image.height} pixels; {bounds.rule}")
+    if at_least:
+        image.draft(None, (at_least, at_least))  # does nothing where the format is not JPEG
     return to_mode(_upright(image), mode)
 
 

@@ -69,8 +69,25 @@ class Preprocess:
         resized = self._resize(_trim(image), max(side, self.resized_short_side))
         left = round((resized.width - side) / 2)
         top = round((resized.height - side) / 2)
-        array = np.asarray(resized.crop((left, top, left + side, top + side)), dtype=np.uint8)
-        channels_last = array.reshape(side, side, len(self.mean))
+        return self._planes(resized.crop((left, top, left + side, top + side)))
+
+    def quick_square(self, image: Image.Image, side: int) -> NDArray[np.uint8]:
+        """Return nearly what `square` does: only what is kept is resized, a quarter less of a usual photo.
+
+        Pillow may then resize rows before columns or after, and clips values between: pixels beside hard
+        edges differ a little, of photographs fewer than one in 5,000, by 1.
+        """
+        trimmed = _trim(to_mode(image, self.mode))
+        wide, high = _resized(*trimmed.size, max(side, self.resized_short_side))
+        across, down = trimmed.width / wide, trimmed.height / high
+        left, top = round((wide - side) / 2), round((high - side) / 2)
+        box = (left * across, top * down, (left + side) * across, (top + side) * down)
+        kept = (box[0], box[1], min(trimmed.width, box[2]), min(trimmed.height, box[3]))  # after rounding
+        return self._planes(trimmed.resize((side, side), _RESAMPLING[self.interpolation], box=kept))
+
+    def _planes(self, image: Image.Image) -> NDArray[np.uint8]:
+        """Return the pixels of a square image as `(C, S, S)`."""
+        channels_last = np.asarray(image, dtype=np.uint8).reshape(image.height, image.width, len(self.mean))
         return np.ascontiguousarray(channels_last.transpose(2, 0, 1))
 
     def region(self, width: int, height: int) -> tuple[float, float, float, float]:

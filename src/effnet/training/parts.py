@@ -130,4 +130,5 @@ def read(part: str, parts: Parts, reporter: Reporter, storage: Mapping[str, Stor
         on_read=lambda done, total: reporter.reading(part, done, total),
         say=reporter.message,
     )
-    return open_pixels(samples, PixelFormat(preprocess, side), reading)
+    draft = data.draft and part == "train"
+    return open_pixels(samples, PixelFormat(preprocess, side, draft), reading)

@@ -8,6 +8,7 @@ from typing import Any
 from effnet import config as configuration
 from effnet import modelfile
 from effnet.data.datasets import DataSet
+from effnet.data.hub_library import is_remote
 from effnet.device import environment
 from effnet.evaluation import report
 from effnet.evaluation.classifier import Classifier
@@ -84,6 +85,8 @@ def record_of(parts: Parts, counts: Mapping[str, int]) -> dict[str, Any]:
         "config": configuration.to_dict(parts.config),
         "environment": environment(parts.device),
     }
+    if is_remote(parts.dataset.source):
+        record["source"] = parts.dataset.source  # with its revision
     if parts.sizing:
         record["sizing"] = dict(parts.sizing)
     return {**record, **parts.ancestry}
