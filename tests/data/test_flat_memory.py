@@ -63,7 +63,7 @@ def test_a_stream_of_shards_keeps_no_images(tmp_path: Path, monkeypatch: pytest.
         members |= {f"{index:04d}.jpg": photo, f"{index:04d}.cls": str(index % 2).encode()}
     grown, decoded = run(STREAMED, write_tar(tmp_path / "a.tar", members), monkeypatch)
     assert decoded > 150  # megabytes, all images together
-    assert grown < 40
+    assert grown < 90  # what is decoded at once, and what the allocator keeps
 
 
 def test_taking_images_out_of_a_parquet_file_keeps_none(

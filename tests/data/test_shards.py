@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kinds_of_data import digit, label, labelled, png, samples, write_tar
+from PIL import Image
 
 from effnet.data.datasets import open_dataset
-from effnet.errors import DataError, UsageError
+from effnet.errors import DataError, TooManyPixelsError, UsageError
 
 
 @pytest.fixture(autouse=True)
@@ -219,3 +220,18 @@ def test_shards_beside_folders_that_are_no_classes_are_pointed_out(shards: Path)
     digit(0).save(shards / "results" / "0.png")
     (shards / "notes").mkdir()
     assert f"if its .tar files are meant: {shards}/*.tar" in error_of(shards)
+
+
+def test_a_decompression_bomb_in_a_shard_is_refused_by_its_header(tmp_path: Path) -> None:
+    bomb = png(Image.new("1", (14_000, 14_000)))
+    assert len(bomb) < 100_000
+    path = write_tar(tmp_path / "a.tar", {**samples(range(20)), "x.png": bomb, "x.cls": b"3"})
+    with pytest.raises(TooManyPixelsError, match=r"^a\.tar/x\.png: .*pixels"):
+        open_dataset(path).parts["all"].read("a.tar/x.png")
+
+
+def test_an_image_that_says_it_is_enormous_is_not_read(shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("effnet.data.packed.MAX_IMAGE_BYTES", 10)
+    of = open_dataset(shards).parts["all"]
+    with pytest.raises(DataError, match=r"0000\.png: [\d,]+ bytes; at most 10 are read"):
+        of.read(of.names[0])
