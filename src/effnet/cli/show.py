@@ -167,7 +167,7 @@ def show_model(header: ModelHeader, form: ShowForm, exported: OnnxFile | None = 
     out, pre = console(), header.preprocess
     out.print(
         f"\n[bold]preprocessing[/] short side to {pre.resized_short_side} ({pre.interpolation}), "
-        f"middle {pre.resolution}×{pre.resolution}, {pre.mode}, "
+        f"middle {pre.resolution}×{pre.resolution}, {pre.colours}, "
         f"mean {pre.mean}, std {pre.std}"
     )
     names = ", ".join(header.class_names[:20]) + (", …" if header.num_classes > 20 else "")

@@ -1,4 +1,4 @@
-"""timm's names (github.com/huggingface/pytorch-image-models): EfficientNets, also `tf_`, Lite, V2; MobileNets."""
+"""timm's names (github.com/huggingface/pytorch-image-models): EfficientNets and MobileNets."""
 
 from collections.abc import Iterator
 from itertools import count

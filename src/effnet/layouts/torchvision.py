@@ -1,4 +1,4 @@
-"""torchvision's names (github.com/pytorch/vision): EfficientNets, also V2; MobileNetV2; ResNets, also timm's."""
+"""torchvision's names (github.com/pytorch/vision): EfficientNets, MobileNetV2, and ResNets, as timm's."""
 
 from collections.abc import Iterator
 
