@@ -67,22 +67,22 @@ def lukemelas(name: str) -> Callable[..., nn.Module]:
 FAST = (
     Foreign("timm", timm("efficientnet_b0"), "b0", "timm"),
     Foreign("timm", timm("tf_efficientnet_b0"), "b0", "tf"),
-    Foreign("timm", timm("efficientnet_b1"), "b1", "timm"),
     Foreign("timm", timm("efficientnet_lite0"), "lite0", "timm"),
     Foreign("timm", timm("tf_efficientnet_lite2"), "lite2", "tf"),
     Foreign("timm", timm("tf_efficientnetv2_s"), "v2-s", "tf"),
     Foreign("timm", timm("mobilenetv2_100"), "mobilenet-v2", "timm"),
     Foreign("timm", timm("mobilenetv1_100"), "mobilenet-v1", "timm"),
     Foreign("torchvision", torchvision("efficientnet_b0"), "b0", "v1"),
-    Foreign("torchvision", torchvision("efficientnet_v2_s"), "v2-s", "v1"),
     Foreign("mobilenet", torchvision("mobilenet_v2"), "mobilenet-v2", "v2"),
     Foreign("resnet", torchvision("resnet18"), "resnet-18", "v1"),
     Foreign("resnet", torchvision("resnet50"), "resnet-50", "v2"),
-    Foreign("resnet", timm("resnet50"), "resnet-50", "v1"),
     Foreign("lukemelas", lukemelas("efficientnet-b0"), "b0", "imagenet"),
 )
 
 SLOW = (
+    Foreign("timm", timm("efficientnet_b1"), "b1", "timm"),
+    Foreign("torchvision", torchvision("efficientnet_v2_s"), "v2-s", "v1"),
+    Foreign("resnet", timm("resnet50"), "resnet-50", "v1"),
     *(Foreign("timm", timm(f"efficientnet_b{i}"), f"b{i}", "timm") for i in range(2, 8)),
     *(Foreign("timm", timm(f"tf_efficientnet_b{i}"), f"b{i}", "tf") for i in range(1, 8)),
     *(Foreign("timm", timm(f"efficientnet_lite{i}"), f"lite{i}", "timm") for i in range(1, 5)),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from effnet.evaluation.robustness.questions import views as views
     from effnet.evaluation.temperature import calibrate as calibrate
     from effnet.exporting.run import export as export
+    from effnet.importing.run import import_model as import_model
     from effnet.inference.server.run import serve as serve
     from effnet.inference.tofile import predict_to as predict_to
     from effnet.loading import load as load
@@ -49,6 +50,7 @@ _PUBLIC = {
     "check": "effnet.doctor.run",
     "load": "effnet.loading",
     "export": "effnet.exporting.run",
+    "import_model": "effnet.importing.run",
     "serve": "effnet.inference.server.run",
     "predict_to": "effnet.inference.tofile",
     "search": "effnet.sizing.search.run",
@@ -78,6 +80,7 @@ __all__ = [
     "ensemble",
     "export",
     "get_spec",
+    "import_model",
     "load",
     "predict_to",
     "resolutions",

@@ -26,7 +26,8 @@ def imported(foreign: Foreign, peer: nn.Module, folder: Path) -> nn.Module:
 
 def normalisation(network: nn.Module) -> set[tuple[float, float | None]]:
     """Epsilon and momentum of all batch normalisations."""
-    return {(m.eps, m.momentum) for m in network.modules() if isinstance(m, nn.BatchNorm2d)}
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    return {(norm.eps, norm.momentum and round(norm.momentum, 9)) for norm in norms}
 
 
 @pytest.mark.parametrize("foreign", EVERY, ids=str)

@@ -1,7 +1,10 @@
 """Weights from a hub of models, by huggingface_hub: cached, resumed, with the user's token."""
 
+import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +46,26 @@ def fetch(source: str, revision: str | None, listener: Listener) -> Path:
 
     """
     name = source.removeprefix(PREFIX)
-    _file(name, CONFIG, revision, listener)
-    for candidate in WEIGHTS:
-        path = _file(name, candidate, revision, listener)
-        if path is not None:
-            return path
+    listener.message(f"asking {endpoint()} for {name}")
+    with _quiet():
+        _file(name, CONFIG, revision, listener)
+        for candidate in WEIGHTS:
+            path = _file(name, candidate, revision, listener)
+            if path is not None:
+                return path
     raise HubError(f"{name} on {endpoint()} has no {' and no '.join(WEIGHTS)}; see {_page(name, revision)}")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to one line what huggingface_hub says of each of its tries: the error tells the last one."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def endpoint() -> str:
