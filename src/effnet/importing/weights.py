@@ -1,6 +1,7 @@
 """Weights from a file of any library, as arrays. Nothing in the file is executed."""
 
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -75,9 +76,11 @@ def _read_safetensors(path: Path) -> object:
 def _read_pickle(path: Path) -> object:
     """Read what `torch.save` wrote, by torch's unpickler for weights: it builds tensors and calls nothing."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles in newer ways than torch.save's, which are refused
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error) and "Weights only" not in str(error):
+        if not _is_pickle(path) or "Unsupported" not in str(error):
             raise _damaged(path, error) from None
         raise ModelFileError(
             f"{path}: not only weights: loading it would execute code, so it is not loaded; save the weights "
@@ -85,6 +88,12 @@ def _read_pickle(path: Path) -> object:
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from None
+
+
+def _is_pickle(path: Path) -> bool:
+    """Tell by the first bytes whether a file is a pickle, or the zip archive that torch puts one into."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 
 def _damaged(path: Path, error: Exception) -> ModelFileError:
