@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from effnet.evaluation.robustness.questions import robustness as robustness
     from effnet.evaluation.robustness.questions import views as views
     from effnet.evaluation.temperature import calibrate as calibrate
+    from effnet.exporting.handing import export_to as export_to
     from effnet.exporting.run import export as export
     from effnet.importing.run import import_model as import_model
     from effnet.inference.server.run import serve as serve
@@ -50,6 +51,7 @@ _PUBLIC = {
     "check": "effnet.doctor.run",
     "load": "effnet.loading",
     "export": "effnet.exporting.run",
+    "export_to": "effnet.exporting.handing",
     "import_model": "effnet.importing.run",
     "serve": "effnet.inference.server.run",
     "predict_to": "effnet.inference.tofile",
@@ -79,6 +81,7 @@ __all__ = [
     "create_model",
     "ensemble",
     "export",
+    "export_to",
     "get_spec",
     "import_model",
     "load",

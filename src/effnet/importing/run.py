@@ -85,7 +85,8 @@ def import_model(
 def imported_from(origin: Origin, asked: Wish) -> Imported:
     """Import weights that are here; nothing is written."""
     draft, notes = opened(origin, asked)
-    if asked.classes is None and asked.num_classes is None and not are_told(origin, draft.header):
+    unnamed = not is_ours(origin.path) and not are_told(origin, draft.header)
+    if unnamed and asked.classes is None and asked.num_classes is None:
         raise UsageError(
             f"{origin.source}: nothing says what its {draft.header.num_classes} classes are called; "
             f"--classes FILE names them, one on each line, or --num-classes N puts a new head on"
