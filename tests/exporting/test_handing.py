@@ -163,7 +163,8 @@ def test_its_description_names_network_classes_and_preprocessing(hub_folder: Pat
 @pytest.mark.parametrize(
     "text",
     ["| test | top1 | 0.9125 |", "| test | interval | 0.9 to 0.92 |", "on birds (200 train images)",
-     "class 4", "resized to 64 pixels (bicubic)", "from x/y", f"license: {FILL_IN}  # the original weights say mit",
+     "class 4", "resized to 64 pixels (bicubic)", "from x/y",
+     f"license: {FILL_IN}  # the original weights say mit",
      'hf_hub_download("OWNER/NAME"', "effnet import OWNER/NAME"],
 )  # fmt: skip
 def test_the_card_says_what_is_known_and_marks_what_is_not(text: str, hub_folder: Path) -> None:

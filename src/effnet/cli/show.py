@@ -12,6 +12,7 @@ from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.show_export import print_export
+from effnet.cli.show_import import print_origin
 from effnet.cli.stages import count_classes, spec_table
 from effnet.cli.table3 import show_table
 from effnet.errors import UsageError, unknown_name
@@ -172,6 +173,7 @@ def show_model(header: ModelHeader, form: ShowForm, exported: OnnxFile | None = 
     )
     names = ", ".join(header.class_names[:20]) + (", …" if header.num_classes > 20 else "")
     out.print(f"[bold]classes[/] {header.num_classes}: {escape(names)}")
+    print_origin(header)
     if header.is_recorded:
         print_training(header)
     print_metrics(header.metrics)
