@@ -1,5 +1,6 @@
 """Names for the outputs of a classifier: ImageNet's, or those of a file."""
 
+from collections import Counter
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -48,8 +49,7 @@ def checked(names: tuple[str, ...], origin: str) -> tuple[str, ...]:
     """
     if not names:
         raise UsageError(f"{origin}: there are no class names in it")
-    seen: set[str] = set()
-    double = [name for name in names if name in seen or seen.add(name)]
+    double = [name for name, count in Counter(names).items() if count > 1]
     if double:
         raise UsageError(f"{origin}: names of several classes: {some(double, limit=3)}")
     return names
