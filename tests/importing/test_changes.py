@@ -3,6 +3,7 @@
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -260,6 +261,6 @@ def test_a_file_that_cannot_be_written_is_told_first(out: str, problem: str, tmp
 @pytest.mark.parametrize(
     "wish", [{"num_classes": 0}, {"channels": -1}, {"resolution": 0}, {"colour": 1}], ids=str
 )
-def test_a_wrong_wish_names_its_key(wish: dict[str, int], lite0: Path) -> None:
+def test_a_wrong_wish_names_its_key(wish: dict[str, Any], lite0: Path) -> None:
     with pytest.raises(EffnetError, match=next(iter(wish))):
         import_model(lite0, **wish)

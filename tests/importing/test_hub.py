@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from loopback_hub import COMMIT, Hub, serve
@@ -159,7 +160,7 @@ def test_a_revision_of_a_file_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("facts", [{"crop_pct": 0}, {"mean": "dark"}, {"interpolation": "random"}], ids=str)
-def test_a_description_that_makes_no_sense_is_an_error(hub: Hub, facts: dict[str, object]) -> None:
+def test_a_description_that_makes_no_sense_is_an_error(hub: Hub, facts: dict[str, Any]) -> None:
     hub.repositories[NAME]["config.json"] = card(**facts)
     with pytest.raises(EffnetError, match=r"config\.json: pretrained_cfg: "):
         import_model(NAME)

@@ -105,7 +105,7 @@ def test_other_kinds_of_numbers_become_float32(
     name = "a.safetensors" if saved is safetensors else "a.pth"
     source = written(tmp_path, name, saved({"weight": torch.tensor([0.5, 0.25], dtype=kind)}))
     array = read(source).arrays["weight"]
-    assert (array.dtype, array.tolist()) == ("float32", [0.5, 0.25])
+    assert (str(array.dtype), array.tolist()) == ("float32", [0.5, 0.25])
 
 
 @pytest.mark.parametrize("content", [{}, [1, 2], {"epoch": 3}, {"state_dict": {}}], ids=str)

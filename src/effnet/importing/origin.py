@@ -109,7 +109,7 @@ def _in_folder(folder: Path) -> Path:
 def _card(path: Path) -> Mapping[str, Any]:
     """Read timm's description beside the weights; a file of that name from elsewhere says nothing."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     is_timm_s = isinstance(data, dict) and isinstance(data.get("architecture"), str)
