@@ -9,7 +9,7 @@ from torch import nn
 from effnet.evaluation.classifier import load
 from effnet.importing.run import import_model
 from foreign import FAST, SLOW, Foreign, random_foreign
-from peers import logits_error
+from peers import logits_error, relative_error
 
 # 1e-4 is promised. In float64 rounding does not hide anything: a wrong eps makes 7e-3.
 TOLERANCE = 1e-9
@@ -30,6 +30,12 @@ def normalisation(network: nn.Module) -> set[tuple[float, float | None]]:
     return {(norm.eps, norm.momentum and round(norm.momentum, 9)) for norm in norms}
 
 
+def sensitivity(peer: nn.Module, images: torch.Tensor) -> float:
+    """How far a network moves by rounding alone: V2-L by 1e-6, at a size that its statistics are not of."""
+    with torch.inference_mode():
+        return relative_error(peer(images * (1 + 1e-15)), peer(images))
+
+
 @pytest.mark.parametrize("foreign", EVERY, ids=str)
 def test_logits_are_the_library_s_at_an_even_and_at_an_odd_resolution(
     foreign: Foreign, tmp_path: Path
@@ -41,7 +47,7 @@ def test_logits_are_the_library_s_at_an_even_and_at_an_odd_resolution(
     assert normalisation(ours) == expected
     images = torch.randn(2, 3, 81, 81, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     assert logits_error(ours.double(), peer.double(), images[..., :64, :64]) < TOLERANCE
-    assert logits_error(ours, peer, images) < TOLERANCE
+    assert logits_error(ours, peer, images) < min(1e-4, max(TOLERANCE, 10 * sensitivity(peer, images)))
 
 
 def test_logits_agree_in_float32_at_the_resolution_of_the_network(tmp_path: Path) -> None:
