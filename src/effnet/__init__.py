@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from effnet.evaluation.robustness.questions import robustness as robustness
     from effnet.evaluation.robustness.questions import views as views
     from effnet.evaluation.temperature import calibrate as calibrate
+    from effnet.exporting.handing import export_to as export_to
     from effnet.exporting.run import export as export
+    from effnet.importing.run import import_model as import_model
     from effnet.inference.server.run import serve as serve
     from effnet.inference.tofile import predict_to as predict_to
     from effnet.loading import load as load
@@ -54,6 +56,8 @@ _PUBLIC = {
     "check": "effnet.doctor.run",
     "load": "effnet.loading",
     "export": "effnet.exporting.run",
+    "export_to": "effnet.exporting.handing",
+    "import_model": "effnet.importing.run",
     "serve": "effnet.inference.server.run",
     "predict_to": "effnet.inference.tofile",
     "search": "effnet.sizing.search.run",
@@ -82,7 +86,9 @@ __all__ = [
     "create_model",
     "ensemble",
     "export",
+    "export_to",
     "get_spec",
+    "import_model",
     "load",
     "predict_to",
     "resolutions",

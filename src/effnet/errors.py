@@ -49,7 +49,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
         return other in given, SequenceMatcher(None, given, other).ratio()
 
     ranked = sorted(known, key=similarity, reverse=True)
-    return UsageError(f"unknown {kind} {name!r}; known: {some(ranked, limit=30)}")
+    return UsageError(f"unknown {kind} {name!r}; known: {some(ranked, limit=40)}")
 
 
 def key_of(problem: Mapping[str, Any]) -> str:

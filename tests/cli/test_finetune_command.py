@@ -1,7 +1,6 @@
 """`effnet train --from`, `--probe`, `--folds`, `--teacher` on the command line."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -88,12 +87,6 @@ def test_a_probe_and_a_revision_need_something_to_be_of(capsys: pytest.CaptureFi
 def test_a_missing_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--from", tmp_path / "none.safetensors") == 1
     assert "none.safetensors: no such file" in capsys.readouterr().err
-
-
-@pytest.mark.skipif(find_spec("effnet.importing") is not None, reason="names are looked up on a hub")
-def test_without_an_importer_a_name_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert train("--from", "timm/efficientnet_b0.ra_in1k") == 2
-    assert "timm/efficientnet_b0.ra_in1k: no such file; this effnet takes" in capsys.readouterr().err
 
 
 def test_resume_takes_no_origin(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

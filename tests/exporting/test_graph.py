@@ -19,8 +19,12 @@ from settled import settled
 pytest.importorskip("onnxruntime")
 
 SMALL = scale(B0_CIFAR, -8)
-LARGE = {f"b{size}{kind}" for size in (5, 6, 7) for kind in ("", "-cifar")}
-MARKED = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in NETWORKS]
+LARGE = {*(f"b{size}{kind}" for size in (5, 6, 7) for kind in ("", "-cifar")), "v2-m"}
+MARKED = [
+    pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
+    for name in NETWORKS
+    if name != "v2-l"
+]
 
 VARIANTS = {
     "same padding, odd side": replace(B0, padding="same", resolution=75),
@@ -64,6 +68,13 @@ def fresh(spec: NetSpec) -> ConvNet:
 def test_every_network_at_a_small_odd_resolution(name: str) -> None:
     side = 33 if NETWORKS[name].total_stride > 8 else 13
     assert_same(replace(NETWORKS[name], resolution=side))
+
+
+@pytest.mark.slow
+def test_v2_l_at_an_odd_resolution() -> None:
+    # Through 79 blocks float32 differs from float64 by 1e-5 of the range at 33 pixels, by 5e-6 here.
+    spec = replace(NETWORKS["v2-l"], resolution=97)
+    assert_same(spec, network=settled(spec))
 
 
 @pytest.mark.slow

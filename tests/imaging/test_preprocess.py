@@ -164,10 +164,8 @@ def test_normalising_is_the_same_in_torch_and_keeps_the_type(dtype: torch.dtype)
 @pytest.mark.parametrize(
     "bad",
     [
-        {"mean": [0.5, 0.5], "std": [0.5, 0.5]},
         {"mean": [0.5], "std": [0.5, 0.5, 0.5]},
         {"mean": [], "std": []},
-        {"mean": [0.5] * 4, "std": [0.5] * 4},
         {"std": [0.2, 0.0, 0.2]},
         {"std": [0.2, -0.2, 0.2]},
         {"mean": [0.5, float("nan"), 0.5]},

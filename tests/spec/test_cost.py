@@ -19,6 +19,10 @@ from effnet.spec.netspec import NetSpec
         ("b5", 30_389_784),
         ("b6", 43_040_704),
         ("b7", 66_347_960),
+        ("lite0", 4_652_008),
+        ("v2-s", 21_458_488),
+        ("v2-m", 54_139_356),
+        ("v2-l", 118_515_272),
     ],
 )
 def test_parameters_are_the_official_ones(name: str, params: int) -> None:
@@ -37,6 +41,9 @@ def test_parameters_are_the_official_ones(name: str, params: int) -> None:
         ("b5", 456, 10.266),
         ("b6", 528, 19.068),
         ("b7", 600, 37.746),
+        ("v2-s", 384, 8.366),
+        ("v2-m", 480, 24.582),
+        ("v2-l", 480, 56.08),
     ],
 )
 def test_macs_are_those_that_torchvision_publishes(name: str, resolution: int, giga_macs: float) -> None:

@@ -10,10 +10,32 @@ from effnet.spec.families import B0, B0_CIFAR, NETWORKS, OFFICIAL_TABLE, get_spe
 from effnet.spec.netspec import NetSpec, Stage
 
 OFFICIAL = {f"b{i}{suffix}" for i in range(8) for suffix in ("", "-cifar")}
+DESCENDANTS = {*(f"lite{i}" for i in range(5)), "v2-s", "v2-m", "v2-l"}
 
 
-def test_both_families_are_whole_and_the_quick_network_and_the_baselines_are_there() -> None:
-    assert set(NETWORKS) == OFFICIAL | {"quick-cifar"} | {spec.name for spec in BASELINES}
+def test_all_families_are_whole_and_the_quick_network_and_the_baselines_are_there() -> None:
+    others = {"quick-cifar"} | {spec.name for spec in BASELINES}
+    assert set(NETWORKS) == OFFICIAL | DESCENDANTS | others
+
+
+def test_lite_has_no_gates_and_relu6() -> None:
+    for i in range(5):
+        spec = NETWORKS[f"lite{i}"]
+        assert {stage.se_ratio for stage in spec.stages} == {0.0}
+        assert spec.activation == "relu6"
+
+
+def test_lite_scales_neither_stem_nor_head_nor_the_repeats_at_both_ends() -> None:
+    lite4, b4 = NETWORKS["lite4"], NETWORKS["b4"]
+    assert (lite4.stem.out_channels, lite4.feature_channels) == (32, 1280)
+    assert [stage.repeats for stage in lite4.stages] == [1, *(s.repeats for s in b4.stages[1:-1]), 1]
+    assert [stage.out_channels for stage in lite4.stages] == [stage.out_channels for stage in b4.stages]
+
+
+def test_v2_is_fused_in_its_first_three_stages() -> None:
+    for size in "sml":
+        kinds = [stage.block for stage in NETWORKS[f"v2-{size}"].stages]
+        assert kinds == ["fused-mbconv"] * 3 + ["mbconv"] * (len(kinds) - 3)
 
 
 def test_a_network_knows_its_own_name() -> None:

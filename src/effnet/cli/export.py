@@ -1,13 +1,14 @@
-"""`effnet export`: a model file as ONNX files that need no training code."""
+"""`effnet export`: a model file as ONNX files that need no training code, or for another library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.markup import escape
 
+from effnet.cli.export_to import run_to
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import is_given, parse
 from effnet.cli.progress import TerminalReporter
@@ -17,6 +18,9 @@ from effnet.errors import UsageError
 if TYPE_CHECKING:  # they load torch
     from effnet.exporting.comparison import Comparison
     from effnet.exporting.result import Exported
+
+
+ONNX_FLAGS = ("--check-on", "--embed-normalisation", "--int8", "--calibrate-on", "--max-drop")
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,10 @@ class ExportForm:
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """The model file that `effnet train` wrote."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.onnx")]
-    """The file to write."""
+    """The file to write; .safetensors or .pth for another library, a folder for a hub."""
+    target: Literal["onnx", "timm", "torchvision", "hub"] = "onnx"
+    """Whom it is for: timm and torchvision load the weights with strict=True; hub is a folder with a model
+    card."""
     check_on: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     """Data set whose images go through the proof too, by name or folder; else random images alone do."""
     embed_normalisation: bool = False
@@ -49,6 +56,12 @@ class ExportForm:
 def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(ExportForm, "export", args)
+    if form.target != "onnx":
+        for flag in ONNX_FLAGS:
+            if is_given(flag, args):
+                raise UsageError(f"{flag} is for ONNX files, not for --target {form.target}")
+        run_to(form.model, form.out, form.target, as_json=form.json)
+        return
     if is_given("--max-drop", args) and not form.int8:
         raise UsageError("--max-drop is for --int8")
     from effnet.exporting.run import export

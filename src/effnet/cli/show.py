@@ -12,7 +12,7 @@ from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.show_export import print_export
-from effnet.cli.show_origins import print_origins
+from effnet.cli.show_origins import print_import, print_origins
 from effnet.cli.stages import count_classes, spec_table
 from effnet.cli.table3 import show_table
 from effnet.errors import UsageError, unknown_name
@@ -168,11 +168,12 @@ def show_model(header: ModelHeader, form: ShowForm, exported: OnnxFile | None = 
     out, pre = console(), header.preprocess
     out.print(
         f"\n[bold]preprocessing[/] short side to {pre.resized_short_side} ({pre.interpolation}), "
-        f"middle {pre.resolution}×{pre.resolution}, {pre.mode}, "
+        f"middle {pre.resolution}×{pre.resolution}, {pre.colours}, "
         f"mean {pre.mean}, std {pre.std}"
     )
     names = ", ".join(header.class_names[:20]) + (", …" if header.num_classes > 20 else "")
     out.print(f"[bold]classes[/] {header.num_classes}: {escape(names)}")
+    print_import(header)
     if header.is_recorded:
         print_training(header)
     print_metrics(header.metrics)

@@ -1,4 +1,4 @@
-"""What a model file builds on, for `effnet show`."""
+"""Where the weights of a model file came from and what it builds on, for `effnet show`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,25 @@ from typing import Any
 from rich.markup import escape
 
 from effnet.cli.output import console
+from effnet.modelfile import ModelHeader
 
 CLASSIFIERS = {
     "kept": "with their classifier",
     "reordered": "with their classifier, its rows reordered",
     "replaced": "with a new classifier",
 }
+
+
+def print_import(header: ModelHeader) -> None:
+    """Print where imported weights came from, and what was changed of them."""
+    imported = header.training.get("imported")
+    if isinstance(imported, dict):
+        kind = f", variant {imported['variant']}" if imported.get("variant") else ""
+        changes = "".join(f"; {change}" for change in imported.get("changes", []))
+        console().print(
+            f"[bold]imported[/] from {escape(str(imported.get('source')))} ({imported.get('library')}{kind})"
+            f"{escape(changes)}"
+        )
 
 
 def print_origins(training: Mapping[str, Any]) -> None:

@@ -147,7 +147,8 @@ def _facts(classifier: Classifier, command: str) -> list[tuple[str, str]]:
         ),
         (
             "Input",
-            f"{side}×{side} pixels, {preprocess.mode}: short side resized to {preprocess.resized_short_side} "
+            f"{side}×{side} pixels, {preprocess.colours}: short side resized to "
+            f"{preprocess.resized_short_side} "
             f"({preprocess.interpolation}), middle cut out",
         ),
         ("Calibrated", _calibration(header)),

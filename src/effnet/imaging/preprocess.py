@@ -23,9 +23,11 @@ _RESAMPLING = {
     "lanczos": Image.Resampling.LANCZOS,
 }
 
+_MODES: dict[int, Mode] = {1: "L", 3: "RGB"}
+
 MAX_ASPECT = 16  # of a longer image only the middle is resized: 1×100,000 pixels would become 224×22,400,000
 
-Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=3)]
+Channels = Annotated[tuple[float, ...], Field(min_length=1, max_length=1024)]
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -33,7 +35,8 @@ class Preprocess:
     """How an image becomes the input of a network.
 
     The short side is resized to `resolution / crop` pixels, the middle `resolution`² pixels are cut out, and
-    each channel is normalised: (value / 255 - mean) / std. One mean per channel: three for RGB, one for grey.
+    each channel is normalised: (value / 255 - mean) / std. One mean per channel: three for RGB, one for grey,
+    another number for arrays that no image file holds.
     """
 
     resolution: Annotated[int, Field(ge=1, le=4096)]
@@ -43,15 +46,27 @@ class Preprocess:
     std: Channels = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
-            raise ValueError(f"mean {self.mean} and std {self.std} must have 1 or 3 values each")
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"mean {self.mean} and std {self.std} must have as many values")
         if min(self.std) <= 0:
             raise ValueError(f"std {self.std} must be positive")
 
     @property
     def mode(self) -> Mode:
-        """Pillow mode of the decoded image."""
-        return "L" if len(self.mean) == 1 else "RGB"
+        """Pillow mode of the decoded image.
+
+        Raises:
+            UsageError: the network takes another number of channels than image files have.
+
+        """
+        if len(self.mean) not in _MODES:
+            raise UsageError(f"this network takes {len(self.mean)} channels: give arrays, not image files")
+        return _MODES[len(self.mean)]
+
+    @property
+    def colours(self) -> str:
+        """What the channels are, for people."""
+        return str(_MODES.get(len(self.mean), f"{len(self.mean)} channels"))
 
     @property
     def resized_short_side(self) -> int:

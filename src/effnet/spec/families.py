@@ -1,4 +1,4 @@
-"""The named networks: B0-B7 of the paper, the same for small images, a quick one, and the baselines."""
+"""The named networks: B0-B7 of the paper, for small images too; Lite and V2; a quick one; the baselines."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +9,10 @@ from pydantic.dataclasses import dataclass
 from effnet.errors import UsageError, unknown_name
 from effnet.spec import netspec
 from effnet.spec.baselines import BASELINES
+from effnet.spec.lite import LITE
 from effnet.spec.netspec import Head, NetSpec, Stage, Stem
 from effnet.spec.resize import Multipliers, resize, round_resolution
+from effnet.spec.v2 import V2
 
 B0 = NetSpec(
     name="b0",
@@ -103,7 +105,7 @@ def official(base: NetSpec, row: OfficialRow) -> NetSpec:
 
 NETWORKS: dict[str, NetSpec] = {
     spec.name: spec for base in (B0, B0_CIFAR) for spec in (official(base, row) for row in OFFICIAL_TABLE)
-} | {spec.name: spec for spec in (QUICK_CIFAR, *BASELINES)}
+} | {spec.name: spec for spec in (QUICK_CIFAR, *LITE, *V2, *BASELINES)}
 
 
 def get_spec(network: str | NetSpec, **changes: Any) -> NetSpec:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +82,9 @@ def find_model(source: str, *, revision: str | None) -> Path:
     path = Path(source)
     if is_own(path):
         return path
-    try:
-        importing = import_module("effnet.importing.source")
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("effnet."):
-            raise
-        if path.exists():
-            return path  # whoever loads it says what is wrong with it
-        raise UsageError(
-            f"{source}: no such file; this effnet takes model files (.safetensors) that `effnet train` wrote"
-        ) from None
-    found: Path = importing.model_file(source, revision=revision)
-    return found
+    from effnet.importing.source import model_file  # loads what few trainings need
+
+    return model_file(source, revision=revision)
 
 
 def is_own(path: Path) -> bool:
