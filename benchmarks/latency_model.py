@@ -21,8 +21,9 @@ import recording
 from effnet.cli.output import big, console, table
 from effnet.device import environment, kept_memory
 from effnet.sizing.budget.calibration import run_all
-from effnet.sizing.budget.latency import Latency, Timer, conditions, torch_run
+from effnet.sizing.budget.latency import Timer, conditions, torch_run
 from effnet.sizing.budget.latency_model import CALIBRATION, NUM_CLASSES, by_macs, learn
+from effnet.sizing.budget.timing import Latency
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS, QUICK_CIFAR
 from effnet.spec.netspec import NetSpec

@@ -14,7 +14,8 @@ ROOT = Path(effnet.__file__).parent
 # From the ground up; a room may import itself and those before it.
 ROOMS = (
     "errors", "files", "recipe", "spec", "config", "imaging", "modelfile", "inference", "device",
-    "network", "data", "evaluation", "loading", "training", "exporting", "doctor", "sizing", "cli",
+    "network", "data", "evaluation", "loading", "training", "exporting", "doctor", "sizing", "benching",
+    "cli",
 )  # fmt: skip
 
 WITHOUT_TORCH = ("errors", "files", "recipe", "spec", "config", "imaging", "modelfile", "inference")

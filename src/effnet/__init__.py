@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from effnet.benching.run import bench as bench
     from effnet.doctor.run import check as check
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.comparison.compare import compare as compare
@@ -43,6 +44,7 @@ _PUBLIC = {
     "cost": "effnet.spec.cost",
     "scale": "effnet.spec.scale",
     "create_model": "effnet.network.model",
+    "bench": "effnet.benching.run",
     "budget": "effnet.sizing.budget.run",
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.run",
@@ -69,6 +71,7 @@ __all__ = [
     "EffnetError",
     "NetSpec",
     "__version__",
+    "bench",
     "budget",
     "calibrate",
     "check",
