@@ -107,6 +107,13 @@ class Benchmark:
         return [f"{row.network}, {row.program}: {row.failure}" for row in self.rows if row.failure]
 
     @property
+    def largest_difference(self) -> float | None:
+        """How far logits of one network lie apart at most, bfloat16 aside; None where each has one program."""
+        found = [row.difference for row in self.rows if not row.failure and "bf16" not in row.program]
+        compared = [difference for difference in found if difference is not None]
+        return max(compared) if compared else None
+
+    @property
     def batches(self) -> list[int]:
         """Sizes of batches, in the order of measuring."""
         return list(dict.fromkeys(row.batch for row in self.rows))
@@ -127,7 +134,7 @@ class Benchmark:
     @staticmethod
     def has_peers(rows: Sequence[Row]) -> bool:
         """Tell whether any network has several programs."""
-        return len({row.network for row in rows}) < len(rows)
+        return len({(row.network, row.batch) for row in rows}) < len(rows)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON values."""

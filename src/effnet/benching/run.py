@@ -32,7 +32,10 @@ class Unheard:
         """Drop the count."""
 
 
-def bench(*models: str | Path | NetSpec, reporter: Listener | None = None, **settings: Any) -> Benchmark:
+Model = str | Path | NetSpec
+
+
+def bench(*models: Model, reporter: Listener | None = None, **settings: Any) -> Benchmark:
     """Measure networks on this machine: cost, memory, and the time of a prediction or a training step.
 
     Each contender has a process of its own, and they take turns. SIGINT and SIGTERM end it in order: `stopped`
@@ -51,7 +54,7 @@ def bench(*models: str | Path | NetSpec, reporter: Listener | None = None, **set
 
     """
     terms = read_terms(settings)
-    given: Sequence[str | Path | NetSpec] = models
+    given: Sequence[Model] = models
     if terms.table4:
         terms, given = table4.ask(terms, len(models)), table4.MODELS
     subjects, place = find(given, terms), place_of(terms)

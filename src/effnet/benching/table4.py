@@ -35,6 +35,7 @@ TABLE_4 = (
     Published("resnet-152", "b1", 0.554, 0.098, 5.7),
     Published("GPipe", "b7", 19.0, 3.1, 6.1),
 )
+COLUMNS = ("", "network", "seconds", "EfficientNet", "seconds", "faster")
 MODELS = ("resnet-152", "b1", "b7")
 
 
@@ -90,3 +91,36 @@ def mean(row: "Row | None") -> float | None:
     """Return the mean seconds of a run, which is what the paper gives."""
     runs = [] if row is None else [seconds for turn in row.turns for seconds in turn]
     return sum(runs) / len(runs) if runs else None
+
+
+def lines(result: "Benchmark") -> list[tuple[str, ...]]:
+    """Return the table in words: of each half what is published, then what each program measured.
+
+    A line: where its numbers are from, network, seconds, EfficientNet, seconds, how many times as fast.
+    """
+    made = [_published(line) for line in TABLE_4]
+    return made + [_measured(claim) for claim in compare(result)]
+
+
+def _published(line: Published) -> tuple[str, ...]:
+    first, second = f"{line.other_seconds:.3g}", f"{line.network_seconds:.3g}"
+    return "published", line.other, first, line.network, second, f"{line.factor:.1f}×"
+
+
+def _measured(claim: Claim) -> tuple[str, ...]:
+    here = [
+        "not here" if name == TABLE_4[1].other else "not measured" if seconds is None else f"{seconds:.3g}"
+        for name, seconds in (
+            (claim.published.other, claim.other_seconds),
+            (claim.published.network, claim.network_seconds),
+        )
+    ]
+    factor = "–" if claim.factor is None else f"{claim.factor:.1f}×"
+    return (
+        f"measured, {claim.program}",
+        claim.published.other,
+        here[0],
+        claim.published.network,
+        here[1],
+        factor,
+    )

@@ -1,4 +1,4 @@
-"""The networks that the paper measures beside its own (§5.1, Tables 3 and 4), and the same for small images."""
+"""The networks that the paper measures beside its own (Tables 3 and 4), and the same for small images."""
 
 from dataclasses import replace
 
