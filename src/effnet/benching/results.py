@@ -36,7 +36,7 @@ class Row:
     start_seconds: float | None = None
     """From building, libraries loaded, to the end of the first run, compilation included."""
     peak_bytes: int | None = None
-    """Most memory of its process with all libraries, or of a GPU, while it runs; None where unknown."""
+    """Most memory of its process with all libraries, or of a GPU, while it runs."""
     difference: float | None = None
     """How far its logits are from the first program's, as a share of what another batch changes."""
     failure: str = ""
@@ -108,7 +108,7 @@ class Benchmark:
 
     @property
     def largest_difference(self) -> float | None:
-        """How far logits of one network lie apart at most, bfloat16 aside; None where each has one program."""
+        """How far logits of one network differ at most, bfloat16 aside; None where nothing was compared."""
         found = [row.difference for row in self.rows if not row.failure and "bf16" not in row.program]
         compared = [difference for difference in found if difference is not None]
         return max(compared) if compared else None

@@ -38,8 +38,8 @@ Model = str | Path | NetSpec
 def bench(*models: Model, reporter: Listener | None = None, **settings: Any) -> Benchmark:
     """Measure networks on this machine: cost, memory, and the time of a prediction or a training step.
 
-    Each contender has a process of its own, and they take turns. SIGINT and SIGTERM end it in order: `stopped`
-    says so, and the rows what was known.
+    Each contender has a process of its own, and they take turns. SIGINT and SIGTERM end it in order:
+    `stopped` says so, and the rows what was known.
 
     Args:
         models: names, spec files (`.json`), specs, model files (`.safetensors`) or exported ones (`.onnx`);

@@ -28,7 +28,6 @@ from effnet.data.datasets import DataSet, Samples
 from effnet.data.loaders import Batch
 from effnet.device import kept_memory
 from effnet.errors import UsageError
-from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
 from effnet.training.loop import Trainer
 from effnet.training.parts import Parts, assemble, build_trainer
@@ -137,10 +136,8 @@ def ours(prepared: tuple[Lesson, Task]) -> Iterator[Program]:
         if lesson.keeps_memory:
             settings.enter_context(kept_memory(task.parts.device))
         trainer = ready(task.parts)
-        network = trainer.network
-        assert isinstance(network, ConvNet)
-        network.load_state_dict(dict(zip(network.state_dict(), task.weights, strict=True)))
-        yield program(bare_step(trainer, task.batch), network, task)
+        begin(trainer.network, task)
+        yield program(bare_step(trainer, task.batch), trainer.network, task)
 
 
 @contextmanager
@@ -170,11 +167,17 @@ def peer(prepared: tuple[Lesson, Task], *, library: Library, mode: Mode) -> Iter
         yield program(step, network, task)
 
 
+def begin(network: nn.Module, task: Task) -> None:
+    """Give a network the weights that all begin with; layers have one order in all libraries."""
+    network.load_state_dict(dict(zip(network.state_dict(), task.weights, strict=True)))
+
+
 def program(step: Step, network: nn.Module, task: Task) -> Program:
-    """Put a program together; it is asked for logits before or between steps, in evaluation mode."""
+    """Put a program together; asked for logits, it goes back to the weights that all began with."""
     device = task.parts.device
 
     def logits(images: Tensor) -> Tensor:
+        begin(network, task)
         network.eval()
         found: Tensor = network(images.to(device))
         network.train()
