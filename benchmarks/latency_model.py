@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 import recording
+from effnet.benching.machine import cpu_name
 from effnet.cli.output import big, console, table
 from effnet.device import environment, kept_memory
 from effnet.sizing.budget.calibration import run_all
@@ -94,7 +95,7 @@ def main() -> None:
             "learned_from": [spec.name for spec in CALIBRATION[:num_learned]],
             "errors": errors,
             "networks": [result.to_dict() for result in results],
-            "environment": environment(torch.device(arguments.device)) | {"cpu": recording.cpu_name()},
+            "environment": environment(torch.device(arguments.device)) | {"cpu": cpu_name()},
         }
         recording.append("latency-model", row, arguments.results)
 

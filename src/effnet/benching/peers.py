@@ -21,7 +21,7 @@ TORCHVISION_NAMES = {
     "resnet-18": "resnet18",
     "resnet-50": "resnet50",
     "resnet-152": "resnet152",
-} | {f"b{number}": f"efficientnet_b{number}" for number in range(8)}
+}
 TIMM_NAMES = {
     "mobilenet-v1": "mobilenetv1_100",  # without a convolution before the classifier, which `_100h` has
     "mobilenet-v2": "mobilenetv2_100",
@@ -29,7 +29,10 @@ TIMM_NAMES = {
     "resnet-50": "resnet50",
     "resnet-152": "resnet152",
 }
-NAMES: Mapping[Library, Mapping[str, str]] = {"timm": TIMM_NAMES, "torchvision": TORCHVISION_NAMES}
+NAMES: Mapping[Library, Mapping[str, str]] = {
+    "timm": TIMM_NAMES,  # its EfficientNets are made of its blocks, any of ours that it has blocks for
+    "torchvision": TORCHVISION_NAMES | {f"b{number}": f"efficientnet_b{number}" for number in range(8)},
+}
 
 TIMM_BLOCKS = {
     ("mbconv", True): "ir",
@@ -106,8 +109,8 @@ def builder(spec: NetSpec, num_classes: int, library: Library) -> Callable[[], n
     name = known_name(spec, NAMES[library])
     if library == "torchvision":
         if name is None or spec.in_channels != 3:
-            raise NoPeerError(f"torchvision has no {spec.name}; it has {', '.join(TORCHVISION_NAMES)}")
-        return partial(_torchvision, spec, num_classes, TORCHVISION_NAMES[name])
+            raise NoPeerError(f"torchvision has no {spec.name}; it has {', '.join(NAMES[library])}")
+        return partial(_torchvision, spec, num_classes, NAMES[library][name])
     if name is not None:
         return partial(_timm, spec, num_classes, TIMM_NAMES[name])
     if (
@@ -161,7 +164,7 @@ def _torchvision(spec: NetSpec, num_classes: int, name: str) -> nn.Module:
 def _timm(spec: NetSpec, num_classes: int, name: str) -> nn.Module:
     import timm
 
-    rates = {"drop_rate": spec.dropout, "drop_path_rate": spec.drop_path}
+    rates: dict[str, Any] = {"drop_rate": spec.dropout, "drop_path_rate": spec.drop_path}
     network: nn.Module = timm.create_model(name, num_classes=num_classes, in_chans=spec.in_channels, **rates)
     return network
 
