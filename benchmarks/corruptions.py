@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 import recording
+from effnet.benching.machine import cpu_name
 from effnet.cli.output import console, table
 from effnet.device import environment, kept_memory
 from effnet.evaluation.corruptions.catalogue import CORRUPTIONS, corrupt
@@ -137,7 +138,7 @@ def to_row(arguments: argparse.Namespace, speeds: list[Speed], total: float) -> 
     return {
         **recording.stamp(),
         **environment(torch.device("cpu")),
-        "cpu": recording.cpu_name(),
+        "cpu": cpu_name(),
         **{name: getattr(arguments, name) for name in ("side", "channels", "images", "cpu_time")},
         "severities": SEVERITIES,
         "images_per_second": {

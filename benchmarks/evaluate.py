@@ -18,6 +18,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import recording
+from effnet.benching.machine import cpu_name
 from effnet.cli.main import SPIN_COUNT
 
 NUM_CLASSES = 10
@@ -87,7 +88,7 @@ def measure(arguments: argparse.Namespace, flags: Sequence[str]) -> dict[str, An
             "bare": [round(ours, 3) for ours, _ in timed],
             "evaluation": [round(theirs, 3) for _, theirs in timed],
         },
-        "environment": environment(device) | {"cpu": recording.cpu_name()},
+        "environment": environment(device) | {"cpu": cpu_name()},
     }
 
 

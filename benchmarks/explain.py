@@ -20,6 +20,7 @@ from captum.attr import LayerGradCam
 from torch import Tensor
 
 import recording
+from effnet.benching.machine import cpu_name
 from effnet.cli.output import console, table
 from effnet.device import environment, kept_memory, to_device
 from effnet.evaluation.cam import cam, grad_cam
@@ -40,7 +41,7 @@ def main() -> None:
         **recording.stamp(),
         "batch": arguments.batch,
         "maps": MAPS,
-        "environment": environment(CPU) | {"cpu": recording.cpu_name()},
+        "environment": environment(CPU) | {"cpu": cpu_name()},
     }
     with kept_memory(CPU):
         rows = [row for name in arguments.only for row in measure(name, arguments)]

@@ -3,51 +3,40 @@
     python benchmarks/inference.py
     python benchmarks/inference.py --batch 1 --only ours "OpenVINO, timm's export" --rounds 9
 
-All programs compute the same network, and their logits are checked to be equal (within 1e-4 of their range)
-before anything is timed; int8 and bfloat16 are not, and are shown beside. Each has a process of its own, in
-which it waits while others have their turn. A turn takes `--seconds`, and its result is the median of its
+All programs compute the same network, and their logits are checked to be equal (within 1e-3 of what other
+images change) before anything is timed; int8 and bfloat16 are not, and are shown beside. Each has a process
+of its own, in which it waits while others have their turn. A turn takes `--seconds`, and its result is the median of its
 calls; shown is the median of the turns. OpenVINO is no dependency: pip install -c constraints.txt openvino.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
-from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import sleep
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import recording
+from effnet.benching.contest import Contest, Entry, Rules
+from effnet.benching.machine import PACKAGES, cpu_name, versions
 from effnet.cli.output import console, table
-from predictors import INEXACT, PROGRAMS, Images, prepare, process
-
-LIMIT = 1e-4  # of the range of logits
-REST = 0.2  # seconds: threads of a program that had its turn wait in a busy loop for a while
-PACKAGES = ("torch", "timm", "torchvision", "onnxruntime", "openvino")
+from effnet.cli.progress import TerminalReporter
+from predictors import PROGRAMS, contender, prepare
 
 Row = dict[str, Any]
-Pipes = dict[str, Connection]
 
 
 def main() -> None:
     arguments = parser().parse_args()
-    with TemporaryDirectory() as made:
+    with TemporaryDirectory() as made, TerminalReporter(quiet=False) as reporter:
         folder = arguments.files or Path(made)
-        sys.path.append(str(Path(__file__).parents[1] / "tests"))
         prepare(folder, arguments.network, arguments.side)
-        with ExitStack() as running:
-            pipes = {
-                name: running.enter_context(process(name, folder, arguments.network, arguments.threads))
-                for name in arguments.only
-            }
-            rows = [row for batch in arguments.batch for row in contest(pipes, batch, arguments)]
+        rows: list[Row] = []
+        for batch in arguments.batch:
+            given = [contender(name, folder, batch, arguments.threads) for name in arguments.only]
+            contest = Contest(given, Rules(arguments.rounds, arguments.seconds), reporter, lambda: False)
+            contest.run()
+            rows += [result(entry, batch) for entry in contest.entries]
     about = describe(arguments)
     show(about, rows)
     for row in rows if arguments.record else ():
@@ -73,51 +62,24 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def contest(pipes: Pipes, batch: int, arguments: argparse.Namespace) -> list[Row]:
-    """Check that all programs answer the same to a batch, then let them take turns."""
-    side = arguments.side
-    images = np.random.default_rng(batch).standard_normal((batch, 3, side, side)).astype(np.float32)
-    differences = check(pipes, images)
-    print(f"timing batches of {batch}", file=sys.stderr, flush=True)
-    seconds: dict[str, list[float]] = {name: [] for name in pipes}
-    for _ in range(arguments.rounds):
-        for name, pipe in pipes.items():
-            sleep(REST)
-            pipe.send((images, arguments.seconds))
-            seconds[name].append(pipe.recv())
-    return [
-        {
-            "program": name,
-            "batch": batch,
-            "milliseconds": round(1e3 * median(taken), 3),
-            "rounds": [round(1e3 * value, 3) for value in taken],
-            "images_per_second": round(batch / median(taken), 2),
-            "difference": differences[name],
-        }
-        for name, taken in seconds.items()
-    ]
-
-
-def check(pipes: Pipes, images: Images) -> dict[str, float]:
-    """Return how far the logits of each program are from the first one's, as a share of their range.
+def result(entry: Entry, batch: int) -> Row:
+    """Return what was measured of a program.
 
     Raises:
-        SystemExit: a program computes something else.
+        SystemExit: it failed, or computes something else.
 
     """
-    answers: dict[str, NDArray[np.float32]] = {}
-    for name, pipe in pipes.items():
-        pipe.send((images, None))
-        answers[name] = pipe.recv()
-    expected = next(iter(answers.values()))
-    differences = {
-        name: float(f"{np.abs(logits - expected).max() / np.ptp(expected):.2e}")
-        for name, logits in answers.items()
+    if entry.failure:
+        raise SystemExit(f"{entry.contender.program}: {entry.failure}")
+    taken = [median(turn) for turn in entry.turns]
+    return {
+        "program": entry.contender.program,
+        "batch": batch,
+        "milliseconds": round(1e3 * median(taken), 3),
+        "rounds": [round(1e3 * value, 3) for value in taken],
+        "images_per_second": round(batch / median(taken), 2),
+        "difference": float(f"{entry.difference or 0.0:.2e}"),
     }
-    wrong = [name for name, share in differences.items() if share > LIMIT and name not in INEXACT]
-    if wrong:
-        raise SystemExit(f"these compute something else: {', '.join(wrong)}: {differences}")
-    return differences
 
 
 def describe(arguments: argparse.Namespace) -> Row:
@@ -127,16 +89,9 @@ def describe(arguments: argparse.Namespace) -> Row:
         "network": arguments.network,
         "side": arguments.side,
         "threads": arguments.threads,
-        "cpu": recording.cpu_name(),
-        "versions": {package: installed(package) for package in PACKAGES},
+        "cpu": cpu_name(),
+        "versions": versions((*PACKAGES, "openvino")),
     }
-
-
-def installed(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def show(about: Row, rows: Sequence[Row]) -> None:

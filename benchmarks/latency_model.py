@@ -18,11 +18,13 @@ from typing import Any
 import torch
 
 import recording
+from effnet.benching.machine import cpu_name
 from effnet.cli.output import big, console, table
 from effnet.device import environment, kept_memory
 from effnet.sizing.budget.calibration import run_all
-from effnet.sizing.budget.latency import Latency, Timer, conditions, torch_run
+from effnet.sizing.budget.latency import Timer, conditions, torch_run
 from effnet.sizing.budget.latency_model import CALIBRATION, NUM_CLASSES, by_macs, learn
+from effnet.sizing.budget.timing import Latency
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, B0_CIFAR, NETWORKS, QUICK_CIFAR
 from effnet.spec.netspec import NetSpec
@@ -93,7 +95,7 @@ def main() -> None:
             "learned_from": [spec.name for spec in CALIBRATION[:num_learned]],
             "errors": errors,
             "networks": [result.to_dict() for result in results],
-            "environment": environment(torch.device(arguments.device)) | {"cpu": recording.cpu_name()},
+            "environment": environment(torch.device(arguments.device)) | {"cpu": cpu_name()},
         }
         recording.append("latency-model", row, arguments.results)
 

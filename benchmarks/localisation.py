@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 import recording
+from effnet.benching.machine import cpu_name
 from effnet.cli.output import console, table
 from effnet.device import environment
 from effnet.spec.families import QUICK_CIFAR
@@ -62,7 +63,7 @@ def main() -> None:
         "epochs": arguments.epochs,
         "object": OBJECT,
         "side": SIDE,
-        "environment": environment(torch.device("cpu")) | {"cpu": recording.cpu_name()},
+        "environment": environment(torch.device("cpu")) | {"cpu": cpu_name()},
     }
     rows = list(measure(arguments))
     show(rows)

@@ -95,7 +95,8 @@ def measure(arguments: argparse.Namespace, flags: Sequence[str]) -> dict[str, An
     """Measure; return the row to record."""
     import torch
 
-    from assembly import bare_step, configure, describe, ready
+    from assembly import configure, describe
+    from effnet.benching.steps import bare_step, ready
     from effnet.data.datasets import open_dataset
     from effnet.device import kept_memory
     from effnet.training.fitting import Job, loop

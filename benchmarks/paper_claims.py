@@ -11,15 +11,16 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
-from time import perf_counter
 from typing import Any
 
 import torch
 
-from effnet.device import environment, to_device
-from effnet.network.model import create_model
+from effnet.benching.machine import cpu_name
+from effnet.benching.run import bench
+from effnet.benching.table4 import TABLE_4
+from effnet.device import environment
 from effnet.spec.cost import cost
-from recording import RESULTS, append, cpu_name, stamp
+from recording import RESULTS, append, stamp
 
 CPU = torch.device("cpu")
 NETWORK = "b7"
@@ -41,23 +42,17 @@ class Published:
         return self.gpipe / self.b7
 
 
+HALF = TABLE_4[1]  # GPipe and B7
 PARAMS = Published("Table 2", gpipe=557e6, b7=66e6, factor=8.4)  # Figure 1 prints 556 M for GPipe
-LATENCY = Published("Table 4", gpipe=19.0, b7=3.1, factor=6.1)  # seconds, one core of a Xeon E5-2690
+LATENCY = Published("Table 4", HALF.other_seconds, HALF.network_seconds, HALF.factor)
 
 
 def measure(name: str, runs: int) -> list[float]:
-    """Return the seconds of forward passes of one image on one core, after two that warm up."""
-    torch.set_num_threads(1)
-    network = to_device(create_model(name), CPU).eval()
-    side = network.spec.resolution
-    images = torch.rand(1, 3, side, side).contiguous(memory_format=torch.channels_last)
-    seconds = []
-    with torch.inference_mode():
-        for _ in range(2 + runs):
-            started = perf_counter()
-            network(images)
-            seconds.append(perf_counter() - started)
-    return seconds[2:]
+    """Return the seconds of predictions of one image on one core, after some that warm up."""
+    (row,) = bench(name, device="cpu", threads=1, batch=(1,), rounds=runs, seconds=0.0).rows
+    if row.failure:
+        raise SystemExit(f"{name}: {row.failure}")
+    return [seconds for turn in row.turns for seconds in turn]
 
 
 def lines(params: int, seconds: list[float]) -> list[str]:
@@ -96,7 +91,7 @@ def main() -> None:
         "params": counted.params,
         "macs": counted.macs,
         "seconds": seconds,
-        "environment": environment(CPU) | {"cpu": cpu_name()},
+        "environment": environment(CPU) | {"threads": 1, "cpu": cpu_name()},
     }
     if not arguments.no_record:
         append("paper_claims", row, arguments.results)

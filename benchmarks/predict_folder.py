@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 import recording
+from effnet.benching.machine import cpu_name
 from effnet.cli.main import SPIN_COUNT
 from effnet.cli.output import console, table
 from effnet.imaging.decode import decode
@@ -88,7 +89,7 @@ def measure(arguments: argparse.Namespace, names: list[Path], place: Path) -> di
             spent[name].append(round((processor_seconds() - busy) / len(names) * 1000, 3))
     return {
         **recording.stamp(),
-        "cpu": recording.cpu_name(),
+        "cpu": cpu_name(),
         "cores": num_cores(),
         "data": arguments.folder.name,
         "network": model.header.spec.name,

@@ -1,55 +1,45 @@
-"""Programs that predict with one and the same network, each in a process of its own, and what they need.
-
-The network is timm's, with random weights and statistics of noise; ours and torchvision's are built around
-the same tensors. What is compared is the forward pass alone: every program gets normalised float32 images.
-"""
+"""Programs that predict with one and the same network beside ours, and the files that they load."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from timing import median_seconds
+from effnet.benching import prediction
+from effnet.benching.modes import MODES, ModeName
+from effnet.benching.prediction import Job
+from effnet.benching.programs import Build, Contender, Images, Logits, Program
+from effnet.modelfile import load_header
 
 if TYPE_CHECKING:
+    from effnet.benching.peers import Library
     from effnet.evaluation.classifier import Classifier
 
-Images = NDArray[np.float32]
-Predict = Callable[[Images], NDArray[np.float32]]
-"""Maps `images (N, 3, S, S)` to `logits (N, 1000)`."""
-
-OURS, INT8, PEER, WEIGHTS = "ours.onnx", "ours.int8.onnx", "timm.onnx", "weights.pt"
+MODEL, OURS, INT8, PEER = "model.safetensors", "ours.onnx", "ours.int8.onnx", "timm.onnx"
 NUM_CLASSES = 1000
 
 
 def prepare(folder: Path, network: str, side: int) -> None:
-    """Make the files that programs load, unless they are there: exports, and the weights."""
-    if all((folder / name).exists() for name in (OURS, INT8, PEER, WEIGHTS)):
+    """Make the files that programs load, unless they are there: weights, and exports."""
+    if all((folder / name).exists() for name in (MODEL, OURS, INT8, PEER)):
         return
     import torch
 
-    from effnet.evaluation.classifier import Classifier
-    from effnet.imaging.preprocess import Preprocess
-    from effnet.modelfile import ModelHeader
-    from peers import ours_with_weights_of, random_peer, timm_net
+    from effnet.benching import peers
+    from effnet.benching.weights import in_order, write_random
+    from effnet.evaluation.classifier import load
+    from effnet.spec.families import get_spec
 
     folder.mkdir(parents=True, exist_ok=True)
-    peer = random_peer(timm_net, network, side, torch.Generator().manual_seed(0))
-    torch.save(peer.state_dict(), folder / WEIGHTS)
-    net = ours_with_weights_of(peer, network, resolution=side)
-    names = tuple(f"class {index}" for index in range(NUM_CLASSES))
-    export_ours(Classifier(ModelHeader(net.spec, Preprocess(side), names), net, torch.device("cpu")), folder)
+    write_random(get_spec(network, resolution=side), NUM_CLASSES, folder / MODEL)
+    export_ours(load(folder / MODEL, device="cpu"), folder)
+    header, weights = in_order(folder / MODEL)
     program = torch.onnx.export(
-        peer,
+        peers.build(header.spec, NUM_CLASSES, "timm", weights).eval(),
         (torch.zeros(2, 3, side, side),),
         input_names=["images"],
         output_names=["logits"],
@@ -79,108 +69,71 @@ def export_ours(classifier: "Classifier", folder: Path) -> None:
     write(making.file(folder / INT8, model, "int8", {}))
 
 
-def ours(folder: Path, network: str, threads: int, *, file: str = OURS) -> Predict:
-    """A file of ours through our runtime; the normalisation is left out, as it is for all."""
-    from effnet.inference.runtime import load
-
-    sessions = load(folder / file, num_threads=threads).sessions
-    return lambda images: sessions.run(["logits"], images, lambda part: {"images": part})[0]
-
-
-def onnxruntime(folder: Path, network: str, threads: int, *, file: str = PEER) -> Predict:
-    """A file through onnxruntime as it comes."""
+@contextmanager
+def onnxruntime(job: Job) -> Iterator[Program]:
+    """Predict with a file through onnxruntime as it comes."""
     import onnxruntime as runtime
 
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = runtime.InferenceSession(str(folder / file), options, providers=["CPUExecutionProvider"])
-    return lambda images: session.run(["logits"], {"images": images})[0]
-
-
-def openvino(folder: Path, network: str, threads: int, *, file: str = PEER, bf16: bool = False) -> Predict:
-    """A file through OpenVINO, in float32 unless said otherwise: by itself it takes what is fastest."""
-    import openvino as vino
-
-    settings = {
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    request = vino.Core().compile_model(str(folder / file), "CPU", settings).create_infer_request()
-    return lambda images: request.infer({"images": images})["logits"].copy()
-
-
-@dataclass(frozen=True)
-class TorchProgram:
-    """A network of timm or torchvision in torch."""
-
-    library: str
-    channels_last: bool = False
-    compiled: bool = False
-
-    def __call__(self, folder: Path, network: str, threads: int) -> Predict:
-        """Load it; all libraries list their layers in one order, so that timm's weights are everyone's."""
-        import torch
-
-        from peers import PEERS, bn_eps
-
-        torch.set_num_threads(threads)
-        weights = torch.load(folder / WEIGHTS, weights_only=True)
-        net = PEERS[self.library](network)
-        net.load_state_dict(dict(zip(net.state_dict(), weights.values(), strict=True)))
-        assert bn_eps(net) == 1e-5
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        net.eval().to(memory_format=layout)  # type: ignore[call-overload]  # torch's stub lacks it
-        logits_of: Callable[[Any], Any] = torch.compile(net) if self.compiled else net
-
-        @torch.inference_mode()
-        def predict(images: Images) -> NDArray[np.float32]:
-            given = torch.from_numpy(images).contiguous(memory_format=layout)
-            logits: NDArray[np.float32] = logits_of(given).numpy()
-            return logits
-
-        return predict
-
-
-PROGRAMS: dict[str, Callable[[Path, str, int], Predict]] = {
-    "ours": ours,
-    "timm eager": TorchProgram("timm"),
-    "timm channels_last": TorchProgram("timm", channels_last=True),
-    "timm compiled": TorchProgram("timm", channels_last=True, compiled=True),
-    "torchvision": TorchProgram("torchvision"),
-    "onnxruntime, timm's export": onnxruntime,
-    "onnxruntime, our export": partial(onnxruntime, file=OURS),
-    "OpenVINO, timm's export": openvino,
-    "OpenVINO, our export": partial(openvino, file=OURS),
-    "ours, int8": partial(ours, file=INT8),
-    "OpenVINO, bfloat16": partial(openvino, bf16=True),
-}
-INEXACT = ("ours, int8", "OpenVINO, bfloat16")
+    options.intra_op_num_threads = job.threads
+    session = runtime.InferenceSession(str(job.file), options, providers=["CPUExecutionProvider"])
+    yield predictor(job, lambda images: session.run(["logits"], {"images": images})[0])
 
 
 @contextmanager
-def process(name: str, *given: Any) -> Iterator[Connection]:
-    """Run a program in a process.
+def openvino(job: Job, *, bf16: bool = False) -> Iterator[Program]:
+    """Predict with a file through OpenVINO, in float32 unless said otherwise; left alone it may not."""
+    import openvino as vino
 
-    The pipe takes `(images, seconds)` and gives the median seconds of a call; without seconds, the logits.
-    """
-    context = get_context("spawn")
-    pipe, other_end = context.Pipe()
-    running = context.Process(target=serve, args=(other_end, name, *given), daemon=True)
-    running.start()
-    other_end.close()  # or its end would never be noticed
-    pipe.recv()
-    yield pipe
-    pipe.send(None)
-    running.join()
+    settings = {
+        "INFERENCE_NUM_THREADS": job.threads,
+        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    request = vino.Core().compile_model(str(job.file), "CPU", settings).create_infer_request()
+    yield predictor(job, lambda images: request.infer({"images": images})["logits"].copy())
 
 
-def serve(pipe: Connection, name: str, folder: Path, network: str, threads: int) -> None:
-    """Be a program: load, then predict whenever told to, until told to stop."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
-    sys.path.append(str(Path(__file__).parents[1] / "tests"))  # timm's side is built by tests/peers.py
-    predict = PROGRAMS[name](folder, network, threads)
-    pipe.send(name)
-    while (asked := pipe.recv()) is not None:
-        images, seconds = asked
-        pipe.send(predict(images) if seconds is None else median_seconds(partial(predict, images), seconds))
+def predictor(job: Job, logits: Callable[[Images], Logits]) -> Program:
+    """Make a program of what maps images to logits; all files of a folder take the same images."""
+    side = load_header(job.file.parent / MODEL).spec.resolution
+    images = np.random.default_rng(0).random((job.batch, 3, side, side), np.float32)
+    return Program(lambda: logits(images), logits)
+
+
+def of_torch(library: "Library", mode: ModeName) -> Build:
+    """Return what predicts with another library's network."""
+    return partial(prediction.peer, library=library, mode=MODES[mode])
+
+
+PROGRAMS: dict[str, tuple[str, Build]] = {
+    "ours": (OURS, prediction.exported),
+    "timm eager": (MODEL, of_torch("timm", "eager")),
+    "timm channels_last": (MODEL, of_torch("timm", "channels_last")),
+    "timm compiled": (MODEL, of_torch("timm", "compiled")),
+    "torchvision": (MODEL, of_torch("torchvision", "eager")),
+    "onnxruntime, timm's export": (PEER, onnxruntime),
+    "onnxruntime, our export": (OURS, onnxruntime),
+    "OpenVINO, timm's export": (PEER, openvino),
+    "OpenVINO, our export": (OURS, openvino),
+    "ours, int8": (INT8, prediction.exported),
+    "OpenVINO, bfloat16": (PEER, partial(openvino, bf16=True)),
+}
+"""The file that a program loads, and what it does with it."""
+INEXACT = ("ours, int8", "OpenVINO, bfloat16")
+
+
+def contender(name: str, folder: Path, batch: int, threads: int) -> Contender:
+    """Return a contender by its name; what it loads was prepared in the folder."""
+    file, build = PROGRAMS[name]
+    job, side = Job(folder / file, batch, "cpu", threads), load_header(folder / MODEL).spec.resolution
+    library: Library | None = "timm" if name.startswith("timm") else None
+    if name == "torchvision":
+        library = "torchvision"
+    prepare = partial(prediction.unchanged, job)
+    if file == MODEL:
+        prepare = partial(prediction.prepare_torch, job, library)
+    cache: dict[str, str | None] = {}
+    if "TORCHINDUCTOR_CACHE_DIR" not in os.environ:
+        cache["TORCHINDUCTOR_CACHE_DIR"] = str(folder / "inductor")
+    return Contender("network", name, build, (batch, 3, side, side), prepare, cache, name not in INEXACT)

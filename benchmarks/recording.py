@@ -1,7 +1,6 @@
 """What every benchmark writes down: one JSON line a result, with commit, command, date, machine, versions."""
 
 import json
-import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -33,11 +32,3 @@ def commit() -> str:
     head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True)
     dirty = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "src"], check=False).returncode
     return head.stdout.strip() + ("+" if dirty else "")
-
-
-def cpu_name() -> str:
-    """Return the model name of the processor."""
-    info = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows better
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any
 
 import recording
+from effnet.benching.machine import cpu_name
 from serving import Serving, closed_loop, request, serving
 
 NUM_IMAGES = 64
@@ -154,7 +155,7 @@ def summary(
         "resolution": header.preprocess.resolution,
         "images": len(bodies),
         "mean_bytes": round(sum(map(len, bodies)) / len(bodies)),
-        "cpu": recording.cpu_name(),
+        "cpu": cpu_name(),
         "bare_images_per_second": {name: [round(rate, 2) for rate in rates] for name, rates in bare.items()},
         "served": served,
     }

@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from assembly import configure, describe, ready
+from assembly import configure, describe
 from effnet import config as configuration
+from effnet.benching.steps import ready
 from effnet.data.datasets import open_dataset
 from effnet.spec import netspec
 from effnet.training.parts import assemble

@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any
 
 import recording
+from effnet.benching.machine import cpu_name
 from mutations import Case, cases, send
 from serve import read_bodies
 from serving import Serving, answer_of, request, serving
@@ -124,7 +125,7 @@ def summary(soak: Soak, arguments: argparse.Namespace, failures: int) -> dict[st
     is_flat = late <= early * (1 + FLAT)
     return {
         **recording.stamp(),
-        "cpu": recording.cpu_name(),
+        "cpu": cpu_name(),
         "minutes": arguments.minutes,
         "clients": arguments.clients,
         "good": soak.good.total(),

@@ -11,15 +11,22 @@ network would have if it were nothing but matrix products as fast as this machin
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import recording
-from contest import RECIPE, SIDE, Terms, Timing, contest
+from effnet.benching.process import Running, running
 from effnet.cli.output import console, table
+
+if TYPE_CHECKING:
+    from contenders import Terms
 
 TEN_MINUTES = 600.0
 TRAININGS = (
@@ -35,16 +42,67 @@ PRODUCTS = ("product-float32", "product-bfloat16")
 Row = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Timing:
+    """What was measured of one contender."""
+
+    starts: tuple[float, float]
+    """Seconds from building to the end of the first step: without compiled code on disk, and with it."""
+    speeds: tuple[float, ...]
+    """Steps per second, one number a round."""
+
+
 def main() -> None:
     arguments, flags = parser().parse_known_args()
     sizes = ("--model", arguments.model, "--batch-size", str(arguments.batch))
-    terms = Terms((*sizes, *flags), arguments.threads, arguments.same_memory)
-    timings = contest([*arguments.only, *PRODUCTS], terms, arguments.rounds, arguments.seconds)
-    about = describe(terms) | {"matrix_gflops": {name: gflops(timings[name]) for name in PRODUCTS}}
+    with TemporaryDirectory() as folder:
+        terms = prepare((*sizes, *flags), arguments, Path(folder))
+        timings = contest([*arguments.only, *PRODUCTS], terms, arguments.rounds, arguments.seconds)
+        about = describe(terms) | {"matrix_gflops": {name: gflops(timings[name]) for name in PRODUCTS}}
     rows = [result(name, timings[name], arguments.batch) for name in arguments.only]
     show(about, rows)
     for row in rows if arguments.record else ():
         recording.append("train_step", about | row, arguments.results)
+
+
+def prepare(flags: Sequence[str], arguments: argparse.Namespace, folder: Path) -> "Terms":
+    """Read the flags of the training, and draw the weights that all begin with."""
+    import assembly
+    from contenders import Terms
+    from effnet.benching.steps import MAX_LABELS, RECIPE, check
+    from effnet.benching.weights import write_random
+    from effnet.training.setup import build_spec
+
+    config = assembly.configure(RECIPE, flags)
+    check(config)
+    write_random(build_spec(config), MAX_LABELS, folder / "model.safetensors")
+    return Terms(folder / "model.safetensors", config, arguments.threads, arguments.same_memory)
+
+
+def contest(names: Sequence[str], terms: "Terms", rounds: int, seconds: float) -> dict[str, Timing]:
+    """Start every contender twice, then let them take turns of some seconds, of one step at least."""
+    from contenders import contender, speeds
+
+    with TemporaryDirectory(ignore_cleanup_errors=True) as caches, ExitStack() as held:
+        given = {name: contender(name, terms, caches) for name in names}
+        first: dict[str, float] = {}
+        going: dict[str, Running] = {}
+        for name in names:
+            with running(given[name], Path(caches) / "log", lambda: False) as cold:
+                first[name] = cold.start_seconds
+            say(f"{name} started in {first[name]:.1f} s")
+        for name in names:
+            going[name] = held.enter_context(running(given[name], Path(caches) / "log", lambda: False))
+        turns: dict[str, list[list[float]]] = {name: [] for name in names}
+        for _ in range(rounds):
+            for name in names:
+                turns[name].append(going[name].ask("turn", seconds))
+        return {name: Timing((first[name], going[name].start_seconds), speeds(turns[name])) for name in names}
+
+
+def say(text: str) -> None:
+    """Show whoever waits that something happens."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,21 +123,25 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def describe(terms: Terms) -> Row:
+def describe(terms: "Terms") -> Row:
     """Return what holds for all contenders."""
     import torch
 
     import assembly
+    from effnet.benching.steps import MAX_LABELS, noise
+    from effnet.modelfile import load_header
     from effnet.training.parts import assemble
 
     torch.set_num_threads(terms.threads or torch.get_num_threads())
-    config = assembly.configure(RECIPE, terms.flags)
-    about = assembly.describe(assemble(assembly.noise(config), config))
+    spec = load_header(terms.file).spec
+    about = assembly.describe(assemble(noise(terms.config, spec.resolution, MAX_LABELS), terms.config, spec))
     return {**recording.stamp(), **about, "same_memory": terms.same_memory, "timm": version("timm")}
 
 
 def gflops(timing: Timing) -> float:
     """Return the speed of a product in GFLOP/s, in the best round."""
+    from contenders import SIDE
+
     return round(max(timing.speeds) * 2 * SIDE**3 / 1e9, 1)
 
 

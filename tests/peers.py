@@ -2,35 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from effnet.benching.peers import TIMM_NAMES, TORCHVISION_NAMES, declare_operators
+from effnet.benching.peers import timm_net_of as timm_network_of
 from effnet.network.model import IMAGENET_CLASSES, ConvNet, create_model
 from effnet.spec.netspec import NetSpec
 
-
-def _declare_operators() -> torch.library.Library | None:
-    """Let torchvision import beside a torch build that its binary extension was not made for."""
-    package = find_spec("torchvision")
-    assert package is not None, "torchvision is a development dependency"
-    assert package.origin is not None
-    extension = Path(package.origin).with_name("_C.so")
-    try:
-        torch.ops.load_library(extension)  # type: ignore[no-untyped-call]
-    except OSError:
-        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
-        return library
-    return None
-
-
-_OPERATORS = _declare_operators()  # declared as long as the object lives
+declare_operators()
 
 
 def torchvision_net(name: str, **options: Any) -> nn.Module:
@@ -53,15 +36,6 @@ def timm_tf_net(name: str, **options: Any) -> nn.Module:
     import timm
 
     return timm.create_model(f"tf_efficientnet_{name}", **options)
-
-
-TORCHVISION_NAMES = {"mobilenet-v2": "mobilenet_v2", "resnet-18": "resnet18", "resnet-50": "resnet50"}
-TIMM_NAMES = {
-    "mobilenet-v1": "mobilenetv1_100",  # without a convolution before the classifier, which `_100h` has
-    "mobilenet-v2": "mobilenetv2_100",
-    "resnet-18": "resnet18",
-    "resnet-50": "resnet50",
-}
 
 
 def torchvision_baseline(name: str, **options: Any) -> nn.Module:
@@ -109,46 +83,7 @@ def torchvision_for_cifar(name: str) -> nn.Module:
     return net
 
 
-TIMM_BLOCKS = {
-    ("mbconv", True): "ir",
-    ("mbconv", False): "ds",
-    ("fused-mbconv", True): "er",
-    ("fused-mbconv", False): "cn",
-    ("separable", False): "dsa",
-}
-"""timm's block by ours and whether it expands."""
-
-
-def timm_net_of(spec: NetSpec, num_classes: int = IMAGENET_CLASSES) -> nn.Module:
-    """Build timm's network for a spec of ours: its own blocks, ours in number, width and stride."""
-    from timm.models._efficientnet_builder import decode_arch_def
-    from timm.models.efficientnet import EfficientNet
-
-    rows = [
-        f"{TIMM_BLOCKS[stage.block, stage.expand_ratio > 1]}"
-        f"_r{stage.repeats}_k{stage.kernel_size}_s{stage.stride}_e{stage.expand_ratio}"
-        f"_c{stage.out_channels}_se{stage.se_ratio}_skip"
-        for stage in spec.stages
-    ]
-    net: nn.Module = EfficientNet(
-        decode_arch_def([[row] for row in rows]),  # type: ignore[no-untyped-call]
-        num_classes=num_classes,
-        num_features=spec.head.out_channels if spec.head else 0,
-        in_chans=spec.in_channels,
-        stem_size=spec.stem.out_channels,
-        stem_kernel_size=spec.stem.kernel_size,
-        fix_stem=True,
-        round_chs_fn=int,
-        act_layer=nn.SiLU,
-        norm_layer=partial(nn.BatchNorm2d, eps=spec.bn_eps, momentum=spec.bn_momentum),
-        drop_rate=spec.dropout,
-        drop_path_rate=spec.drop_path,
-    )
-    stem = net.conv_stem
-    assert isinstance(stem, nn.Conv2d)
-    stem.stride = (spec.stem.stride, spec.stem.stride)  # 2 in timm, whatever the arguments
-    return net
-
+timm_net_of = partial(timm_network_of, num_classes=IMAGENET_CLASSES)
 
 PEERS: dict[str, Callable[..., nn.Module]] = {"torchvision": torchvision_net, "timm": timm_net}
 

@@ -15,7 +15,7 @@ ROOT = Path(effnet.__file__).parent
 ROOMS = (
     "errors", "files", "recipe", "spec", "transfer", "config", "layouts", "imaging", "modelfile", "inference",
     "device", "network", "importing", "data", "evaluation", "loading", "training", "exporting", "doctor",
-    "sizing", "cli",
+    "sizing", "benching", "cli",
 )  # fmt: skip
 
 WITHOUT_TORCH = (

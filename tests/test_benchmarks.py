@@ -12,6 +12,7 @@ import pytest
 import loop_overhead
 import paper_claims
 import recording
+from effnet.benching.machine import cpu_name
 from effnet.spec import netspec
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
@@ -98,7 +99,7 @@ def test_a_result_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> N
         ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
     )
     assert head.stdout.startswith(stamp["commit"].rstrip("+"))
-    assert recording.cpu_name()
+    assert cpu_name()
 
 
 def results(script: str, *arguments: str, folder: Path) -> list[dict[str, Any]]:

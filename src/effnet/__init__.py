@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
+    from effnet.benching.run import bench as bench
     from effnet.doctor.run import check as check
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.comparison.compare import compare as compare
@@ -50,6 +51,7 @@ _PUBLIC = {
     "cost": "effnet.spec.cost",
     "scale": "effnet.spec.scale",
     "create_model": "effnet.network.model",
+    "bench": "effnet.benching.run",
     "budget": "effnet.sizing.budget.run",
     "train": "effnet.sizing.budget.sized_training",
     "resume": "effnet.training.resuming",
@@ -78,6 +80,7 @@ __all__ = [
     "EffnetError",
     "NetSpec",
     "__version__",
+    "bench",
     "budget",
     "calibrate",
     "check",

@@ -14,9 +14,9 @@ from effnet.cli.main import main
 from effnet.cli.output import big
 from effnet.cli.settings import peek
 from effnet.cli.train import TrainForm
-from effnet.sizing.budget.latency import Latency
 from effnet.sizing.budget.limits import LATENCY, Kind, Limits
 from effnet.sizing.budget.sized import Row, Sized
+from effnet.sizing.budget.timing import Latency
 from effnet.spec.cost import cost
 from effnet.spec.families import get_spec
 from effnet.spec.netspec import from_dict, load

@@ -7,11 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from effnet.benching.peers import TIMM_NAMES, TORCHVISION_NAMES
 from effnet.network.model import create_model
 from effnet.spec.families import get_spec
 from peers import (
-    TIMM_NAMES,
-    TORCHVISION_NAMES,
     assert_same_step,
     logits_error,
     ours_with_weights_of,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from effnet.sizing.budget.latency import Conditions, Run, Timer
+from effnet.sizing.budget.latency import Conditions, Timer
+from effnet.sizing.budget.timing import Run
 from effnet.spec.cost import cost
 from effnet.spec.netspec import NetSpec
 

@@ -13,17 +13,13 @@ from effnet.errors import UsageError
 from effnet.sizing.budget.latency import (
     MAX_READY,
     Conditions,
-    Latency,
-    Run,
     Timer,
     conditions,
     exported,
     onnxruntime_run,
-    summarise,
-    times,
     torch_run,
-    warm_up,
 )
+from effnet.sizing.budget.timing import Latency, Run, summarise, times, warm_up
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import scale

@@ -24,6 +24,7 @@ from effnet.spec.baselines import (
     RESNET_18_CIFAR,
     RESNET_50,
     RESNET_50_CIFAR,
+    RESNET_152,
 )
 from effnet.spec.cost import Cost, cost, layers, row_costs, row_sizes
 from effnet.spec.families import B0, get_spec
@@ -44,6 +45,7 @@ def test_a_baseline_is_found_by_its_name(spec: NetSpec) -> None:
         (MOBILENET_V2, 3_504_872),
         (RESNET_18, 11_689_512),
         (RESNET_50, 25_557_032),
+        (RESNET_152, 60_192_808),
     ],
 )
 def test_parameters_are_the_published_ones(spec: NetSpec, params: int) -> None:
@@ -51,7 +53,8 @@ def test_parameters_are_the_published_ones(spec: NetSpec, params: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "giga_macs"), [(MOBILENET_V2, 0.301), (RESNET_18, 1.814), (RESNET_50, 4.089)]
+    ("spec", "giga_macs"),
+    [(MOBILENET_V2, 0.301), (RESNET_18, 1.814), (RESNET_50, 4.089), (RESNET_152, 11.514)],
 )
 def test_macs_are_those_that_torchvision_publishes(spec: NetSpec, giga_macs: float) -> None:
     assert round(cost(spec).macs / 1e9, 3) == giga_macs

@@ -16,6 +16,7 @@ COMMANDS = {
     "show": ("effnet.cli.show", "list the networks, or show one, a model file or a recipe"),
     "scale": ("effnet.cli.scale", "scale a network by the compound coefficient phi"),
     "budget": ("effnet.cli.budget", "find the largest network within limits, measured here"),
+    "bench": ("effnet.cli.bench", "time networks here, ours beside those of other libraries"),
     "train": ("effnet.cli.train", "train a network on a data set and write a model file"),
     "study": ("effnet.cli.study", "compare ways of scaling a network at equal cost, and foresee larger ones"),
     "evaluate": ("effnet.cli.evaluate", "measure a model file on a data set"),

@@ -1,4 +1,4 @@
-"""The networks that the paper scales beside its own (§5.1, Table 3), and the same for small images."""
+"""The networks that the paper measures beside its own (Tables 3 and 4), and the same for small images."""
 
 from dataclasses import replace
 
@@ -65,6 +65,15 @@ RESNET_50 = NetSpec(
     bn_eps=1e-5,
 )
 
+RESNET_152 = replace(
+    RESNET_50,
+    name="resnet-152",  # of the paper's Table 4
+    stages=tuple(
+        replace(stage, repeats=repeats)
+        for stage, repeats in zip(RESNET_50.stages, (3, 8, 36, 3), strict=True)
+    ),
+)
+
 RESNET_18 = replace(
     RESNET_50,
     name="resnet-18",
@@ -100,6 +109,7 @@ BASELINES = (
     MOBILENET_V2,
     RESNET_18,
     RESNET_50,
+    RESNET_152,
     MOBILENET_V2_CIFAR,
     RESNET_18_CIFAR,
     RESNET_50_CIFAR,

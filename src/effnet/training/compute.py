@@ -91,9 +91,13 @@ def _try_kernels() -> tuple[bool, str]:
 def _dtype(config: TrainConfig, device: torch.device, native: bool) -> torch.dtype:
     if config.precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.precision]
-    cuda = device.type == "cuda" and _cuda_has_bfloat16()
-    cpu = device.type == "cpu" and native and _cpu_has_bfloat16()
-    return torch.bfloat16 if cuda or cpu else torch.float32
+    pays = has_bfloat16(device) and (native or device.type != "cpu")
+    return torch.bfloat16 if pays else torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device computes products of bfloat16 itself."""
+    return (device.type == "cuda" and _cuda_has_bfloat16()) or (device.type == "cpu" and _cpu_has_bfloat16())
 
 
 def _cuda_has_bfloat16() -> bool:

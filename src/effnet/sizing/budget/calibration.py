@@ -19,8 +19,9 @@ from effnet.errors import EffnetError
 from effnet.evaluation.metrics import predict_probs
 from effnet.files import cache_folder, write_text
 from effnet.network.model import ConvNet
-from effnet.sizing.budget.latency import Clock, Conditions, summarise, times, warm_up
+from effnet.sizing.budget.latency import Conditions
 from effnet.sizing.budget.latency_model import CALIBRATION, NUM_CLASSES, LatencyModel, Profile, learn
+from effnet.sizing.budget.timing import Clock, summarise, times, warm_up
 from effnet.spec.netspec import NetSpec
 
 FORMAT_VERSION = 2

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,17 +15,11 @@ from effnet.errors import MissingExtraError, UsageError, unknown_name
 from effnet.evaluation.metrics import predict_probs
 from effnet.exporting.onnx import INPUT, OUTPUT, open_session, write_onnx
 from effnet.network.model import ConvNet
+from effnet.sizing.budget.timing import Clock, Latency, Run, summarise, times, warm_up
 from effnet.spec.netspec import NetSpec
 
 RuntimeName = Literal["torch", "onnxruntime"]
 
-Run = Callable[[], Any]
-"""Predicts one batch, and returns when that is done."""
-Clock = Callable[[], float]
-"""Seconds since some moment."""
-
-WARM_RUNS, WARM_SECONDS = 2, 0.05  # the first runs choose algorithms and take memory
-LEAST_RUNS, MOST_RUNS = 1, 200
 MAX_READY = 6  # networks kept in memory, to be timed in turns
 
 
@@ -121,48 +115,6 @@ RUNTIMES: dict[str, Callable[[NetSpec, Conditions, Path], Run]] = {
     "torch": torch_run,
     "onnxruntime": onnxruntime_run,
 }
-
-
-@dataclass(frozen=True)
-class Latency:
-    """Seconds that a batch took, over several runs."""
-
-    median: float
-    low: float
-    """A quarter of the runs were faster."""
-    high: float
-    """A quarter of the runs were slower."""
-    num_runs: int
-
-    @property
-    def spread(self) -> float:
-        """Distance between the quarters, as a share of the median."""
-        return (self.high - self.low) / self.median
-
-
-def summarise(seconds: Sequence[float]) -> Latency:
-    """Return median and quartiles of some runs."""
-    low, median, high = np.quantile(seconds, (0.25, 0.5, 0.75)).tolist()
-    return Latency(median, low, high, len(seconds))
-
-
-def times(run: Run, seconds: float, clock: Clock = perf_counter) -> list[float]:
-    """Time runs one by one until so many seconds have passed: one at least, at most 200."""
-    taken: list[float] = []
-    started = clock()
-    while len(taken) < LEAST_RUNS or (clock() - started < seconds and len(taken) < MOST_RUNS):
-        before = clock()
-        run()
-        taken.append(clock() - before)
-    return taken
-
-
-def warm_up(run: Run, clock: Clock = perf_counter) -> None:
-    """Run until there is nothing left to be done only once."""
-    started, runs = clock(), 0
-    while runs < WARM_RUNS or clock() - started < WARM_SECONDS:
-        run()
-        runs += 1
 
 
 class Timer:

@@ -11,13 +11,14 @@ from typing import Any
 from effnet.device import environment, kept_memory
 from effnet.errors import UsageError
 from effnet.sizing.budget.calibration import calibrated
-from effnet.sizing.budget.latency import RUNTIMES, Conditions, Run, Timer
+from effnet.sizing.budget.latency import RUNTIMES, Conditions, Timer
 from effnet.sizing.budget.latency_model import LatencyModel
 from effnet.sizing.budget.limits import MEMORY, MINUTES, Limits
 from effnet.sizing.budget.measures import Gauges, Measures
 from effnet.sizing.budget.memory import can_measure, peak_bytes
 from effnet.sizing.budget.sized import Sized
 from effnet.sizing.budget.solver import Solver
+from effnet.sizing.budget.timing import Run
 from effnet.sizing.budget.training_time import TrainingTime
 from effnet.spec.cost import cost
 from effnet.spec.families import get_spec

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from effnet.sizing.budget.latency import Latency
 from effnet.sizing.budget.limits import KINDS, Costs, Kind, Limits
+from effnet.sizing.budget.timing import Latency
 from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import Coefficients
