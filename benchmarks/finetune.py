@@ -19,12 +19,13 @@ from statistics import mean, stdev
 from typing import Any
 
 import effnet
+from effnet.benching.machine import cpu_name
 from effnet.cli.progress import TerminalReporter
 from effnet.modelfile import ModelHeader, load_header
 from effnet.spec import netspec
 from effnet.training import state as states
 from effnet.training.folds import FOLDS_FILE, is_unfinished, read_plan
-from recording import append, cpu_name, stamp
+from recording import append, stamp
 
 WAYS = ("finetune", "probe", "scratch")
 
