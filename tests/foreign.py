@@ -71,15 +71,15 @@ FAST = (
     Foreign("timm", timm("tf_efficientnet_lite2"), "lite2", "tf"),
     Foreign("timm", timm("tf_efficientnetv2_s"), "v2-s", "tf"),
     Foreign("timm", timm("mobilenetv2_100"), "mobilenet-v2", "timm"),
-    Foreign("timm", timm("mobilenetv1_100"), "mobilenet-v1", "timm"),
     Foreign("torchvision", torchvision("efficientnet_b0"), "b0", "v1"),
     Foreign("mobilenet", torchvision("mobilenet_v2"), "mobilenet-v2", "v2"),
     Foreign("resnet", torchvision("resnet18"), "resnet-18", "v1"),
-    Foreign("resnet", torchvision("resnet50"), "resnet-50", "v2"),
     Foreign("lukemelas", lukemelas("efficientnet-b0"), "b0", "imagenet"),
 )
 
 SLOW = (
+    Foreign("timm", timm("mobilenetv1_100"), "mobilenet-v1", "timm"),
+    Foreign("resnet", torchvision("resnet50"), "resnet-50", "v2"),
     Foreign("timm", timm("efficientnet_b1"), "b1", "timm"),
     Foreign("torchvision", torchvision("efficientnet_v2_s"), "v2-s", "v1"),
     Foreign("resnet", timm("resnet50"), "resnet-50", "v1"),

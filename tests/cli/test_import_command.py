@@ -1,6 +1,7 @@
 """`effnet import` as it is used: what it prints, and that bad input is one line."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_show_says_where_a_model_came_from(weights: Path, tmp_path: Path, capsys
     assert main(["import", str(weights), "--out", str(out), "--variant", "tf"]) == 0
     capsys.readouterr()
     assert main(["show", str(out)]) == 0
-    assert f"imported from {weights} (timm, variant tf)" in capsys.readouterr().out
+    assert "imported from lite0.pth (timm, variant tf)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -76,3 +77,9 @@ def test_bad_input_is_one_line(
     assert problem in error
     assert error.count("\n") == 1
     assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(["import", "timm/x", "--out", str(tmp_path / "m.safetensors")]) == 1
+    assert "pip install 'effnet[hub]'" in capsys.readouterr().err

@@ -179,6 +179,11 @@ def test_a_network_of_twelve_channels_takes_arrays_and_no_files(
         model.header.preprocess.mode  # noqa: B018
 
 
+def test_folders_of_this_machine_are_not_told(lite0: Path) -> None:
+    imported = import_model(lite0, variant="tf").header.training["imported"]
+    assert (imported["source"], imported["revision"]) == ("lite0.pth", None)
+
+
 def test_another_resolution_keeps_the_crop_and_the_weights(lite0: Path) -> None:
     header = import_model(lite0, variant="tf", resolution=128).header
     assert (header.spec.resolution, header.preprocess.resolution) == (128, 128)

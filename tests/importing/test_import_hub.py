@@ -54,6 +54,7 @@ def test_a_name_brings_weights_and_what_is_said_of_them(hub: Hub) -> None:
     assert header.class_names[:2] == ("tench", "goldfish")
     assert header.training["imported"]["license"] == "apache-2.0"
     assert header.training["imported"]["source"] == NAME
+    assert header.training["imported"]["revision"] == COMMIT
 
 
 def test_timm_s_mark_of_the_hub_is_understood(hub: Hub) -> None:

@@ -26,7 +26,9 @@ def show(handed: "HandedOn") -> None:
     """Print what was written, and how it is used."""
     out = console()
     for path in handed.paths:
-        out.print(f"[bold]{escape(str(path))}[/]: {path.stat().st_size / 1e6:.1f} MB")
+        kilobytes = path.stat().st_size / 1e3
+        size = f"{kilobytes / 1e3:.1f} MB" if kilobytes >= 100 else f"{kilobytes:.1f} kB"
+        out.print(f"[bold]{escape(str(path))}[/]: {size}")
     if handed.target != "hub":
         out.print(f"\n{handed.usage}", markup=False)
         return

@@ -158,7 +158,8 @@ def translated(found: Recognised, arrays: Mapping[str, NDArray[Any]]) -> dict[st
 def record(origin: Origin, found: Recognised, chosen: Variant | None) -> dict[str, Any]:
     """Return what the model file says of its origin, in JSON values."""
     return {
-        "source": origin.source,
+        "source": origin.name,
+        "revision": origin.revision,
         "sha256": origin.sha256,
         "library": found.layout.library,
         "layout": found.layout.name,

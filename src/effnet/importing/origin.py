@@ -28,6 +28,21 @@ class Origin:
     """timm's `config.json` beside the file, empty where there is none."""
 
     @property
+    def is_of_hub(self) -> bool:
+        """Whether it is a repository of the hub."""
+        return hub.is_hub_name(self.source) and not Path(self.source).exists()
+
+    @property
+    def name(self) -> str:
+        """What may be told to others: the repository, or the file without the folders of this machine."""
+        return self.source if self.is_of_hub else self.path.name
+
+    @property
+    def revision(self) -> str | None:
+        """The commit of a repository, after which the hub's cache names its folder."""
+        return self.path.parent.name if self.is_of_hub else None
+
+    @property
     def sha256(self) -> str:
         """Hash of the file, in hexadecimal."""
         with self.path.open("rb") as file:

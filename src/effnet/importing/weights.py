@@ -97,7 +97,7 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _damaged(path: Path, error: Exception) -> ModelFileError:
-    first_line = str(error).strip().split("\n")[0][:200] or type(error).__name__
+    first_line = str(error).strip().split("\n")[0].split(". ")[0][:100] or type(error).__name__
     return ModelFileError(
         f"{path}: damaged or cut off, or no file of weights ({first_line}); bring it again: "
         f"{', '.join((*SAFETENSORS, *PICKLES))} are read"
