@@ -239,6 +239,12 @@ def test_a_model_file_can_be_changed_too(lite0: Path, tmp_path: Path) -> None:
         import_model(first, variant="tf")
 
 
+def test_a_model_file_whose_classes_are_numbers_needs_no_names(lite0: Path, tmp_path: Path) -> None:
+    first = tmp_path / "digits.safetensors"
+    import_model(lite0, first, variant="tf", num_classes=10)
+    assert import_model(first, channels=1).header.class_names == tuple("0123456789")
+
+
 def test_the_model_file_of_a_source_is_made_once(
     lite0: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
