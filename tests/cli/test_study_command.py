@@ -90,7 +90,7 @@ def test_a_study_that_would_train_needs_a_yes(base: str, tmp_path: Path, capsys:
         (["digits", "--base", "b99"], "unknown network 'b99'"),
         (["digits", "--base", "b0", "--resolution", "224", "--phis", "0", "0.1"],
          "phi = 0 and 0.1 are the same network"),
-        (["digits", "--base", "b0"], "base: 16 pixels are fewer than the network's total stride"),
+        (["digits", "--base", "b0"], "b0 at 16×16 pixels: that is below its total stride of 32"),
         (["digits", "--base", "b0", "--phis"], "phis"),
         (["digits", "--phis", "0"], "0 is the base itself"),
         (["digits", "--phis", "1", "1"], "phis: 1.0 is given twice"),

@@ -145,7 +145,7 @@ def test_a_taught_run_resumes_in_the_same_bits_without_its_teacher(teacher: Path
 def test_another_teacher_than_before_is_refused(teacher: Path, tmp_path: Path) -> None:
     with pytest.raises(StopError):
         distil(teacher, tmp_path / "run", reporter=Listener(epochs=1))
-    write(tmp_path / "run" / "teacher.safetensors")
+    write(tmp_path / "run" / "teacher.safetensors", seed=2)
     with pytest.raises(ModelFileError, match="is not the model file that the training began with"):
         effnet.resume(tmp_path / "run")
 

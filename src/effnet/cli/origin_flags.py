@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Annotated
 
 import tyro
@@ -35,7 +36,7 @@ class OriginFlags:
 def value_of(flag: str, args: Sequence[str]) -> str | None:
     """Find the value of a flag before the flags can be parsed; the last one counts."""
     found = None
-    for arg, following in zip(args, [*args[1:], None], strict=True):
+    for arg, following in zip_longest(args, args[1:]):
         if arg == flag:
             found = following
         elif arg.startswith(f"{flag}="):
