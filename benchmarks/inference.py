@@ -5,8 +5,9 @@
 
 All programs compute the same network, and their logits are checked to be equal (within 1e-3 of what other
 images change) before anything is timed; int8 and bfloat16 are not, and are shown beside. Each has a process
-of its own, in which it waits while others have their turn. A turn takes `--seconds`, and its result is the median of its
-calls; shown is the median of the turns. OpenVINO is no dependency: pip install -c constraints.txt openvino.
+of its own, in which it waits while others have their turn. A turn takes `--seconds`, and its result is the
+median of its calls; shown is the median of the turns. OpenVINO is no dependency: pip install -c
+constraints.txt openvino.
 """
 
 import argparse
