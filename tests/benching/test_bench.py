@@ -147,14 +147,8 @@ def test_batches_to_ask_about_are_the_same_each_time_and_differ() -> None:
 def result() -> Benchmark:
     """Two networks in torch and onnxruntime, with timm's."""
     pytest.importorskip("onnxruntime")
-    asked = {
-        "against": ["timm"] if find_spec("timm") else [],
-        "modes": ["eager"],
-        "runtime": ["torch", "onnxruntime"],
-    }
-    if not asked["against"]:
-        asked["modes"] = None  # type: ignore[assignment]
-    return effnet.bench(TINY, **SETTINGS, **asked)
+    peers = {"against": ["timm"], "modes": ["eager"]} if find_spec("timm") else {}
+    return effnet.bench(TINY, **SETTINGS, runtime=["torch", "onnxruntime"], **peers)
 
 
 def test_every_program_on_a_network_is_timed_and_computes_the_same(result: Benchmark) -> None:
@@ -199,6 +193,7 @@ def test_a_training_step_is_timed_with_the_same_weights_as_a_peer_s() -> None:
     assert found.largest_difference < 1e-3
 
 
+@pytest.mark.slow
 def test_torchvision_s_practice_trains_the_same_network() -> None:
     pytest.importorskip("torchvision")
     spec = get_spec("b0", resolution=32, name="b0")

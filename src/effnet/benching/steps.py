@@ -87,7 +87,7 @@ def check(config: TrainConfig) -> None:
 
 
 def parts_of(config: TrainConfig, spec: NetSpec, num_classes: int) -> Parts:
-    """Put a training on random pixels together, of some classes only: what a step costs depends on neither."""
+    """Put a training on random pixels together; what a step costs does not depend on them."""
     side, channels = spec.resolution, spec.in_channels
     mode = (side, side) if channels == 1 else (side, side, channels)
     num_images = 2 * config.batch_size
