@@ -12,6 +12,8 @@ from effnet.errors import UsageError
 from effnet.spec.cost import cost
 from effnet.training.parts import Parts
 
+NUM_CLASSES = 10
+
 
 def configure(recipe: str, flags: Sequence[str]) -> TrainConfig:
     """Lay flags of `effnet train` over a recipe.

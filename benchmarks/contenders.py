@@ -56,7 +56,7 @@ def contender(name: str, terms: Terms, caches: str) -> Contender:
         build = partial(steps.peer, library="timm", mode=MODES[TIMM[name]])
     else:
         build = partial(product, dtype=PRODUCTS[name])
-    shape = (steps.MAX_LABELS, terms.config.input.channels, 1, 1)  # nobody is asked for logits
+    shape = (1, terms.config.input.channels, 1, 1)  # nobody is asked for logits
     return Contender("network", name, build, shape, partial(steps.prepare, lesson), environment)
 
 

@@ -69,13 +69,13 @@ def prepare(flags: Sequence[str], arguments: argparse.Namespace, folder: Path) -
     """Read the flags of the training, and draw the weights that all begin with."""
     import assembly
     from contenders import Terms
-    from effnet.benching.steps import MAX_LABELS, RECIPE, check
+    from effnet.benching.steps import RECIPE, check
     from effnet.benching.weights import write_random
     from effnet.training.setup import build_spec
 
     config = assembly.configure(RECIPE, flags)
     check(config)
-    write_random(build_spec(config), MAX_LABELS, folder / "model.safetensors")
+    write_random(build_spec(config), assembly.NUM_CLASSES, folder / "model.safetensors")
     return Terms(folder / "model.safetensors", config, arguments.threads, arguments.same_memory)
 
 
@@ -128,13 +128,12 @@ def describe(terms: "Terms") -> Row:
     import torch
 
     import assembly
-    from effnet.benching.steps import MAX_LABELS, noise
+    from effnet.benching.steps import parts_of
     from effnet.modelfile import load_header
-    from effnet.training.parts import assemble
 
     torch.set_num_threads(terms.threads or torch.get_num_threads())
     spec = load_header(terms.file).spec
-    about = assembly.describe(assemble(noise(terms.config, spec.resolution, MAX_LABELS), terms.config, spec))
+    about = assembly.describe(parts_of(terms.config, spec, assembly.NUM_CLASSES))
     return {**recording.stamp(), **about, "same_memory": terms.same_memory, "timm": version("timm")}
 
 

@@ -55,6 +55,8 @@ class Running:
             StoppedError: a wish to stop was heard.
 
         """
+        if self.is_stopped():
+            raise StoppedError("stopped")
         try:
             self.pipe.send((request, value))
         except OSError:

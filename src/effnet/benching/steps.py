@@ -26,16 +26,17 @@ from effnet.benching.weights import in_order
 from effnet.config import OptimConfig, TrainConfig, load_recipe, override
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.loaders import Batch
-from effnet.device import kept_memory
+from effnet.data.splits import Splits
+from effnet.device import kept_memory, pick_device
 from effnet.errors import UsageError
 from effnet.spec.netspec import NetSpec
 from effnet.training.loop import Trainer
-from effnet.training.parts import Parts, assemble, build_trainer
+from effnet.training.parts import Parts, build_trainer
 from effnet.training.reporter import Silent
+from effnet.training.setup import build_preprocess
 
 RECIPE = "small-images"
 LR = 1e-3  # for steps that are only timed: weights stay finite, however many
-MAX_LABELS = 10  # classes that the images of noise have; the network has all
 
 
 @dataclass(frozen=True)
@@ -85,17 +86,20 @@ def check(config: TrainConfig) -> None:
         raise UsageError("only sgd with a moving average, without accumulation and clipping, is compared")
 
 
-def noise(config: TrainConfig, side: int, num_classes: int) -> DataSet:
-    """Make a data set of random pixels: what a step costs does not depend on them."""
-    mode = (side, side, 3) if config.input.channels == 3 else (side, side)
-    labels = min(MAX_LABELS, num_classes)
-    num_images = 2 * config.batch_size + 10 * labels
+def parts_of(config: TrainConfig, spec: NetSpec, num_classes: int) -> Parts:
+    """Put a training on random pixels together; what a step costs does not depend on them."""
+    side, channels = spec.resolution, spec.in_channels
+    mode = (side, side) if channels == 1 else (side, side, channels)
+    num_images = 2 * config.batch_size
     generator = np.random.default_rng(0)
     pixels = {f"{i}.png": generator.integers(0, 256, mode, dtype=np.uint8) for i in range(num_images)}
     samples = Samples(
-        tuple(pixels), np.arange(num_images) % labels, lambda name: Image.fromarray(pixels[name])
+        tuple(pixels), np.arange(num_images) % num_classes, lambda name: Image.fromarray(pixels[name])
     )
-    return DataSet("noise", tuple(map(str, range(num_classes))), {"all": samples}, source="noise")
+    names = tuple(map(str, range(num_classes)))
+    dataset = DataSet("noise", names, {"train": samples, "val": samples}, source="noise")
+    splits = Splits(samples, samples, None, {})  # not drawn: a few images cannot hold all classes
+    return Parts(dataset, config, spec, build_preprocess(config, spec), splits, pick_device(config.device))
 
 
 def ready(parts: Parts) -> Trainer:
@@ -112,10 +116,10 @@ def prepare(lesson: Lesson) -> tuple[Lesson, Task]:
     if lesson.library is not None:
         peers.load(lesson.library)
     header, weights = in_order(lesson.file)
-    images = noise(lesson.config, header.spec.resolution, header.num_classes)
     plain = override(lesson.config, {"native": False, "compile": "off"})
-    loader = ready(assemble(images, plain, header.spec)).train
-    return lesson, Task(assemble(images, lesson.config, header.spec), next(loader.epoch(0)), weights)
+    loader = ready(parts_of(plain, header.spec, header.num_classes)).train
+    parts = parts_of(lesson.config, header.spec, header.num_classes)
+    return lesson, Task(parts, next(loader.epoch(0)), weights)
 
 
 def bare_step(trainer: Trainer, batch: Batch) -> Step:
