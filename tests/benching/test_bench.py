@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 import effnet
+from chromium import Browser
 from effnet.benching import run as benching
 from effnet.benching.contest import Contest, Rules, batches, difference
 from effnet.benching.page import write_bench
@@ -51,7 +53,8 @@ def linear(ready: object, *, factor: float = 1.0) -> Iterator[Program]:
     """A network whose logits are the means of channels."""
 
     def answer(images: Images) -> Logits:
-        return factor * images.mean((2, 3))
+        logits: Logits = factor * images.mean((2, 3))
+        return logits
 
     yield Program(lambda: None, answer)
 
@@ -132,7 +135,7 @@ def test_a_wish_to_stop_ends_all_processes_and_keeps_what_is_known() -> None:
 
 
 def test_a_difference_is_a_share_of_what_other_images_change() -> None:
-    one, other = np.float32([[0.0, 4.0]]), np.float32([[2.0, 4.0]])
+    one, other = (np.array([values], np.float32) for values in ((0.0, 4.0), (2.0, 4.0)))
     assert difference((one, other), (one, other)) == 0.0
     assert difference((one + 0.5, other), (one, other)) == 0.25
 
@@ -147,7 +150,7 @@ def test_batches_to_ask_about_are_the_same_each_time_and_differ() -> None:
 def result() -> Benchmark:
     """Two networks in torch and onnxruntime, with timm's."""
     pytest.importorskip("onnxruntime")
-    peers = {"against": ["timm"], "modes": ["eager"]} if find_spec("timm") else {}
+    peers: dict[str, Any] = {"against": ["timm"], "modes": ["eager"]} if find_spec("timm") else {}
     return effnet.bench(TINY, **SETTINGS, runtime=["torch", "onnxruntime"], **peers)
 
 
@@ -182,6 +185,18 @@ def test_all_of_it_is_json(result: Benchmark, tmp_path: Path) -> None:
     assert "effnet bench tiny" in text
     assert "http:" not in text.replace("http://www.w3.org", "")
     assert text.count("data:image/png") == 2
+
+
+def test_the_page_reads_well_everywhere(browser: Browser, tmp_path: Path) -> None:
+    place = {
+        "effnet": "0", "torch": "2", "python": "3", "platform": "Linux", "device": "cpu", "accelerator": None,
+        "threads": 1, "cpu": "A processor", "versions": {"torch": "2", "timm": None},
+        "rounds": 2, "seconds": 0.5,
+    }  # fmt: skip
+    rows = [timed(name, 0.25, 0.5) for name in MODELS] + [timed("b1", 0.2, program="timm compiled-bf16")]
+    failed = replace(timed("b7", program="timm eager"), failure="its process ended with SIGKILL")
+    found = replace(benchmark(*rows, failed, table4=True, stopped=2), conditions=place)
+    assert browser.flaws(write_bench(found, tmp_path, command="effnet bench --table4")) == []
 
 
 def test_a_training_step_is_timed_with_the_same_weights_as_a_peer_s() -> None:
@@ -332,7 +347,8 @@ def test_table_4_keeps_what_is_published_apart_from_what_is_measured() -> None:
         timed("resnet-152", 0.2, 0.4), timed("b1", 0.1, 0.1), timed("b7", 1.0, 2.0), table4=True
     )
     first, second = compare(found)
-    assert (first.factor, first.other_seconds) == (3.0, pytest.approx(0.3))
+    assert first.factor == 3.0
+    assert first.other_seconds == pytest.approx(0.3)
     assert (second.factor, second.other_seconds, second.network_seconds) == (None, None, 1.5)
     assert set(MODELS) == {row.network for row in found.rows}
     text = [" ".join(line) for line in lines(found)]

@@ -60,7 +60,8 @@ def facts(result: Benchmark, command: str) -> list[tuple[str, str]]:
         ("Libraries", libraries),
         (
             "Turns",
-            f"{place['rounds']} rounds; a turn takes {place['seconds']:g} s, one run at least; "
+            f"{place['rounds']} round{'s' * (place['rounds'] > 1)}; a turn takes {place['seconds']:g} s, "
+            f"one run at least; "
             f"each contender has a process of its own and waits while others have their turn",
         ),
         (
