@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 
 from effnet.benching import steps
-from effnet.benching.modes import MODES, ModeName
-from effnet.benching.peers import Library
+from effnet.benching.modes import MODES, Library, ModeName
 from effnet.benching.programs import Contender, Program
 from effnet.benching.steps import Lesson, Task
 from effnet.cli.main import SPIN_COUNT

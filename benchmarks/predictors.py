@@ -16,7 +16,7 @@ from effnet.benching.programs import Build, Contender, Images, Logits, Program
 from effnet.modelfile import load_header
 
 if TYPE_CHECKING:
-    from effnet.benching.peers import Library
+    from effnet.benching.modes import Library
     from effnet.evaluation.classifier import Classifier
 
 MODEL, OURS, INT8, PEER = "model.safetensors", "ours.onnx", "ours.int8.onnx", "timm.onnx"

@@ -1,5 +1,6 @@
 """Writing files so that nothing is ever lost: the old content stays until the new one is safe on disk."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -80,6 +81,30 @@ def check_folder(folder: Path) -> None:
         raise EffnetError(f"cannot write to {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise EffnetError(f"cannot write to {folder}: no permission")
+
+
+def check_out(path: Path) -> None:
+    """Check where --out is to be written, before the work that makes it.
+
+    Raises:
+        UsageError: it is a folder, or there is no folder for it.
+
+    """
+    if path.is_dir():
+        raise UsageError(f"--out {path}: is a folder; it takes the name of a file")
+    if not path.parent.is_dir():
+        raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def copy_file(path: Path, target: Path) -> None:

@@ -156,3 +156,13 @@ def test_a_forecast_knows_that_steps_will_be_slower(monkeypatch: pytest.MonkeyPa
         following.step(StepRecord(0, 2, step, 200, 1.0, 0.5, 0.1, 1.0))
         now[0] += 6.0
     assert "about 1.7 hours" in listener.messages[0]  # 80 · 0.6 s and 100 · 59.4 s; else 1.8 minutes
+
+
+def test_work_is_added_up_once_and_not_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [0.0], list[int]()
+    monkeypatch.setattr(forecast, "perf_counter", lambda: now[0])
+    following = forecast.Forecast(Listener(), lambda step: asked.append(step) or float(step))  # type: ignore[func-returns-value]
+    for step in range(100):
+        following.step(StepRecord(0, 2, step, 200, 1.0, 0.5, 0.1, 1.0))
+        now[0] += 0.1
+    assert set(asked) == {0, 51, 200}

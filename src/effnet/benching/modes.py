@@ -1,8 +1,9 @@
-"""The modes in which another library's network is run: those that its users take, the fast ones too."""
+"""Other libraries, and the modes in which their networks are run: those of users, the fast ones too."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+Library = Literal["timm", "torchvision"]
 ModeName = Literal["eager", "channels_last", "bf16", "compiled", "compiled-bf16"]
 
 

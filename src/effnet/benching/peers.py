@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from effnet.benching.modes import Library
 from effnet.errors import EffnetError, MissingExtraError
 from effnet.spec.families import NETWORKS
 from effnet.spec.netspec import NetSpec
 
-Library = Literal["timm", "torchvision"]
 LIBRARIES: tuple[Library, ...] = ("timm", "torchvision")
 
 TORCHVISION_NAMES = {

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from effnet.benching import peers, prediction, steps
-from effnet.benching.modes import MODES, ModeName
-from effnet.benching.peers import Library, NoPeerError
+from effnet.benching.modes import MODES, Library, ModeName
+from effnet.benching.peers import NoPeerError
 from effnet.benching.prediction import Job
 from effnet.benching.programs import Contender
 from effnet.benching.steps import Lesson

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from effnet.benching.modes import Mode
+from effnet.benching.modes import Library, Mode
 from effnet.benching.programs import Images, Logits, Program
 
 if TYPE_CHECKING:  # a process of onnxruntime does without torch
     import torch
-
-    from effnet.benching.peers import Library
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ def unchanged(job: Job) -> Job:
     return job
 
 
-def prepare_torch(job: Job, library: "Library | None" = None) -> Job:
+def prepare_torch(job: Job, library: Library | None = None) -> Job:
     """Load torch and perhaps another library, and let as many threads compute as asked for."""
     import torch
 
@@ -65,7 +63,7 @@ def ours(job: Job) -> Iterator[Program]:
 
 
 @contextmanager
-def peer(job: Job, *, library: "Library", mode: Mode) -> Iterator[Program]:
+def peer(job: Job, *, library: Library, mode: Mode) -> Iterator[Program]:
     """Predict with a library's network as its users do."""
     import torch
 

@@ -15,21 +15,12 @@ from effnet.benching.results import Benchmark, Row
 from effnet.benching.subjects import Subject, find
 from effnet.benching.terms import Terms, read_terms
 from effnet.device import environment
+from effnet.exporting.listener import Quiet
 from effnet.spec.netspec import NetSpec
 from effnet.training.interrupt import Interrupts
 
 MOST_TOGETHER = 12  # processes at once; with more, each network has a contest of its own
 GPU_LIMIT = 3e-2  # of logits on a GPU, whose convolutions round to TF32
-
-
-class Unheard:
-    """A listener that says nothing."""
-
-    def message(self, text: str) -> None:
-        """Drop the line."""
-
-    def working(self, what: str, done: int, total: int) -> None:
-        """Drop the count."""
 
 
 Model = str | Path | NetSpec
@@ -59,11 +50,12 @@ def bench(*models: Model, reporter: Listener | None = None, **settings: Any) -> 
         terms, given = table4.ask(terms, len(models)), table4.MODELS
     subjects, place = find(given, terms), place_of(terms)
     rows: list[Row] = []
+    listener = reporter or Quiet()
     with TemporaryDirectory() as folder, Interrupts() as interrupts:
-        maker = Maker(terms, place, Path(folder), (reporter or Unheard()).message)
+        maker = Maker(terms, place, Path(folder), listener.message)
         try:
             for batch in terms.batches:
-                measure(maker, subjects, batch, rows, (reporter or Unheard(), interrupts))
+                measure(maker, subjects, batch, rows, (listener, interrupts))
         except StoppedError:
             pass  # the rows say what is known
         stopped = interrupts.received

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from effnet.benching import peers
-from effnet.benching.modes import Mode
-from effnet.benching.peers import Library
+from effnet.benching.modes import Library, Mode
 from effnet.benching.prediction import answerer, gpu_bytes
 from effnet.benching.programs import Program
 from effnet.benching.weights import in_order

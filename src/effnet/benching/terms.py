@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from pydantic.dataclasses import dataclass
 
-from effnet.benching.modes import ModeName
+from effnet.benching.modes import Library, ModeName
 from effnet.errors import UsageError, bad_value, key_of, unknown_name
 
 RuntimeName = Literal["torch", "onnxruntime"]
-LibraryName = Literal["timm", "torchvision"]
 Batch = Annotated[int, Field(ge=1, le=65_536)]
 
 INFER_BATCHES, TRAIN_BATCHES = (1, 16), (32,)
@@ -22,7 +21,7 @@ TRAIN, INFER = "train", "infer"
 class Terms:
     """How to measure."""
 
-    against: tuple[LibraryName, ...] = ()
+    against: tuple[Library, ...] = ()
     """Libraries whose same network is measured beside ours."""
     train: bool = False
     """Whether whole training steps are timed, not predictions."""

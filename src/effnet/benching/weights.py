@@ -1,6 +1,5 @@
 """Model files to measure with: random weights under which every layer matters, for all to load."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor, nn
 from effnet import modelfile
 from effnet.exporting.onnx import arrays_of
 from effnet.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from effnet.importing.draft import Draft, with_resolution
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
@@ -31,11 +31,8 @@ def write_random(spec: NetSpec, num_classes: int, path: Path) -> None:
 
 def write_resized(path: Path, resolution: int, to: Path) -> None:
     """Write a copy of a model file that takes images of another side."""
-    header, arrays = modelfile.load(path)
-    spec = replace(header.spec, resolution=resolution)
-    modelfile.save(
-        to, replace(header, spec=spec, preprocess=replace(header.preprocess, resolution=resolution)), arrays
-    )
+    draft = with_resolution(Draft(*modelfile.load(path)), resolution)
+    modelfile.save(to, draft.header, draft.arrays)
 
 
 @torch.no_grad()

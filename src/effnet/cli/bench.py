@@ -4,13 +4,15 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from effnet.benching.modes import Library, ModeName
+from effnet.benching.terms import RuntimeName
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.progress import TerminalReporter
@@ -32,18 +34,16 @@ class BenchForm:
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL …]")] = ()
     """Names from `effnet show`, .json specs, .safetensors model files or .onnx networks of `effnet export`;
     b0 and the networks nearest to it in MACs when not given."""
-    against: Annotated[tuple[Literal["timm", "torchvision"], ...], tyro.conf.arg(metavar="LIBRARY …")] = ()
+    against: Annotated[tuple[Library, ...], tyro.conf.arg(metavar="LIBRARY …")] = ()
     """Measure the same network of timm or torchvision, or both, too, with the same weights."""
     train: bool = False
     """Time whole training steps: forward, loss, backward, optimizer, moving average."""
     infer: bool = False
     """Time predictions, which is what happens without --train."""
-    runtime: Annotated[tuple[Literal["torch", "onnxruntime"], ...], tyro.conf.arg(metavar="RUNTIME …")] = (
-        "torch",
-    )
+    runtime: Annotated[tuple[RuntimeName, ...], tyro.conf.arg(metavar="RUNTIME …")] = ("torch",)
     """What predicts with our networks: torch, onnxruntime, or both."""
     modes: Annotated[
-        tuple[Literal["eager", "channels_last", "bf16", "compiled", "compiled-bf16"], ...] | None,
+        tuple[ModeName, ...] | None,
         tyro.conf.arg(metavar="MODE …"),
     ] = None
     """How other libraries' networks are run: eager, channels_last, compiled; bf16, compiled-bf16. All that

@@ -36,6 +36,11 @@ def table(title: str, columns: Iterable[str], *, left: int = 1) -> Table:
     return made
 
 
+def bounds(interval: tuple[float, float]) -> str:
+    """Write an interval of a share in percent: 66.2–69.6."""
+    return f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}"
+
+
 def big(number: float) -> str:
     """Write a count with three significant digits and a unit: 5.29 M, 386 M, 1.83 G."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from effnet.cli.output import console, table
+from effnet.cli.output import bounds, console, table
 from effnet.errors import some
 from effnet.evaluation.metrics import Evaluation
 from effnet.evaluation.mistakes import frequent_confusions, weakest_first
@@ -44,9 +44,9 @@ def drawn(evaluation: Evaluation) -> str:
     return f" (drawn from {whole:,}, of each class its share)" if evaluation.num_left_out else ""
 
 
-def interval(bounds: tuple[float, float]) -> str:
+def interval(found: tuple[float, float]) -> str:
     """Write the interval of an accuracy in percent."""
-    return f"95% interval {100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}"
+    return f"95% interval {bounds(found)}"
 
 
 def trust(evaluation: Evaluation) -> str:

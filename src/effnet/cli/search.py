@@ -10,7 +10,7 @@ import tyro
 from rich.table import Table
 
 from effnet.cli.confirm import check_terminal, confirm
-from effnet.cli.output import big, console, print_json, table
+from effnet.cli.output import big, bounds, console, print_json, table
 from effnet.cli.search_progress import SearchTerminal
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
@@ -148,7 +148,7 @@ def ranking_table(ranking: Ranking, plan: Plan) -> Table:
             str(spec.num_blocks), str(spec.resolution), big(row.candidate.macs),
             f"{row.mean:.2%}",
             "" if row.spread is None else f"{row.spread:.2%}",
-            f"{100 * row.interval[0]:.1f}–{100 * row.interval[1]:.1f}",
+            bounds(row.interval),
             *([f"{row.score:.4f}"] if is_tradeoff else []),
             "" if behind is None else f"{signed(behind.difference)} ({interval(behind.seed_interval)})",
         )  # fmt: skip

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from effnet.cli.confirm import check_terminal, confirm
-from effnet.cli.output import big, console, print_json, table
+from effnet.cli.output import big, bounds, console, print_json, table
 from effnet.cli.parse import is_given
 from effnet.cli.progress import TerminalReporter
 from effnet.cli.settings import with_recipe
@@ -168,12 +168,11 @@ def accuracy_table(result: StudyResult) -> Table:
         contrast = contrasts.get(row.network)
         comparison = None if contrast is None else contrast.comparison
         spread = "" if row.spread is None else f" ± {row.spread:.2%}"
-        bounds = row.interval
         made.add_row(
             row.network.label,
             big(row.network.cost.macs) + (" !" if result.study.is_off(row.network) else ""),
             "–" if row.mean is None else f"{row.mean:.2%}{spread}",
-            "" if bounds is None else f"{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f}",
+            "" if row.interval is None else bounds(row.interval),
             "" if comparison is None else f"{100 * comparison.difference:+.2f} points",
             "" if contrast is None or contrast.p_value is None else f"{contrast.p_value:.3f}",
             "" if contrast is None else escape(contrast.verdict),

@@ -3,12 +3,16 @@
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from effnet.data.sources import SPLIT_NAMES, Source, part_of
+from effnet.data.download import OnProgress
+from effnet.data.sources import SPLIT_NAMES, Source, map_splits, part_of
 from effnet.errors import DataError, UsageError
 from effnet.imaging.decode import EXTENSIONS
+
+T = TypeVar("T")
 
 RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MAX_FILES = 100_000
@@ -104,6 +108,23 @@ def file_splits(files: Sequence[Path], root: Path) -> dict[str, list[Path]]:
     if any(part_of(split) for split in by_split):
         return by_split
     return {"all": [path.absolute() for path in files]}
+
+
+def read_parts(
+    source: Source, files: Sequence[Path], *, root: Path, read: Callable[[Path], T], on_progress: OnProgress
+) -> dict[str, dict[str, T]]:
+    """Read the files of each part; each is called by its path below `root`. Progress is in their bytes."""
+    by_split = file_splits(files, root)
+    parts: dict[str, dict[str, T]] = {}
+    done, total = 0, sum(path.stat().st_size for path in files)
+    for part, splits in map_splits(by_split, source).items():
+        parts[part] = {}
+        for path in (path for split in splits for path in by_split[split]):
+            parts[part][path.relative_to(root).as_posix()] = read(path)
+            done += path.stat().st_size
+            on_progress(done, total)
+    on_progress(total, total)
+    return parts
 
 
 def split_of(path: Path) -> str:

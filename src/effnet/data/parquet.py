@@ -15,11 +15,11 @@ from typing import Any
 
 from effnet.data.columns import Column, find_image, find_label, from_feature
 from effnet.data.download import OnProgress
-from effnet.data.filesets import common_root, file_splits
+from effnet.data.filesets import common_root, read_parts
 from effnet.data.labels import Value
 from effnet.data.packed import MAX_IMAGE_BYTES, Origin, Shard, assemble_shards, cache_place, indexed, stamp_of
 from effnet.data.samples import DataSet
-from effnet.data.sources import PARTS, Source, map_splits
+from effnet.data.sources import PARTS, Source
 from effnet.errors import DataError, EffnetError, MissingExtraError
 from effnet.files import write_bytes
 
@@ -39,21 +39,15 @@ def open_parquet(source: Source, files: list[Path], on_progress: OnProgress) -> 
     """
     source.allow("a parquet file", OPTIONS)
     root = common_root(source, files)
-    by_split = file_splits(files, root)
     columns = columns_of(files[0])
     image, label = find_image(columns, source), find_label(columns, source)
-    parts: dict[str, dict[str, Shard]] = {}
-    done, total = 0, sum(path.stat().st_size for path in files)
-    for part, splits in map_splits(by_split, source).items():
-        parts[part] = {}
-        for path in (path for split in splits for path in by_split[split]):
-            check_alike(path, columns_of(path), image, label)
-            shard = indexed(path, ("parquet", image.name), partial(pack, path, image))
-            labelled = replace(shard, labels=labels_of(path, label.name))
-            parts[part][path.relative_to(root).as_posix()] = labelled
-            done += path.stat().st_size
-            on_progress(done, total)
-    on_progress(total, total)
+
+    def read(path: Path) -> Shard:
+        check_alike(path, columns_of(path), image, label)
+        shard = indexed(path, ("parquet", image.name), partial(pack, path, image))
+        return replace(shard, labels=labels_of(path, label.name))
+
+    parts = read_parts(source, files, root=root, read=read, on_progress=on_progress)
     name = files[0].stem if len(files) == 1 else root.name
     origin = Origin(name, root, source.at(str(Path(source.place).absolute())), label.class_names)
     return assemble_shards(parts, origin)

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 
 from effnet.data.download import OnProgress
-from effnet.data.filesets import common_root, file_splits
+from effnet.data.filesets import common_root, read_parts
 from effnet.data.labels import Value, show
 from effnet.data.packed import MAX_NAME_BYTES, Origin, Shard, assemble_shards, indexed, stamp_of
 from effnet.data.samples import DataSet
-from effnet.data.sources import PARTS, Source, map_splits
+from effnet.data.sources import PARTS, Source
 from effnet.errors import DataError, some
 from effnet.imaging.decode import EXTENSIONS
 
@@ -34,17 +34,11 @@ def open_shards(source: Source, files: list[Path], on_progress: OnProgress) -> D
     wanted = Wanted(source.options.get("image", "").lower(), source.options.get("label", ""))
     key = ("tar", wanted.image, wanted.label)
     root = common_root(source, files)
-    by_split = file_splits(files, root)
-    parts: dict[str, dict[str, Shard]] = {}
-    done, total = 0, sum(path.stat().st_size for path in files)
-    for part, splits in map_splits(by_split, source).items():
-        parts[part] = {}
-        for path in (path for split in splits for path in by_split[split]):
-            shard = indexed(path, key, partial(index_tar, path, wanted))
-            parts[part][path.relative_to(root).as_posix()] = shard
-            done += path.stat().st_size
-            on_progress(done, total)
-    on_progress(total, total)
+
+    def read(path: Path) -> Shard:
+        return indexed(path, key, partial(index_tar, path, wanted))
+
+    parts = read_parts(source, files, root=root, read=read, on_progress=on_progress)
     return assemble_shards(parts, Origin(root.name, root, source.at(str(Path(source.place).absolute()))))
 
 

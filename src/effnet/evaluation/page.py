@@ -97,6 +97,7 @@ def _templates(package: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     templates.filters["percent"] = lambda share, digits=1: f"{share:.{digits}%}"
+    templates.filters["bounds"] = lambda pair: f"{100 * pair[0]:.1f}–{100 * pair[1]:.1f}"
     return templates
 
 

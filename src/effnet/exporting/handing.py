@@ -9,7 +9,7 @@ from effnet import modelfile
 from effnet.errors import UsageError
 from effnet.exporting.card import config_text, readme_text
 from effnet.exporting.libraries import Builder, builder
-from effnet.files import check_folder, write_bytes, write_text
+from effnet.files import check_folder, check_out, write_bytes, write_text
 from effnet.modelfile import Arrays
 
 Target = Literal["timm", "torchvision", "hub"]
@@ -56,10 +56,7 @@ def export_to(model: str | Path, out: str | Path, *, target: Target) -> HandedOn
 def _check_file(path: Path) -> None:
     if path.suffix not in WEIGHTS:
         raise UsageError(f"--out {path}: the name must end in {' or '.join(WEIGHTS)}")
-    if path.is_dir():
-        raise UsageError(f"--out {path}: is a folder; it takes the name of a file")
-    if not path.parent.is_dir():
-        raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
+    check_out(path)
 
 
 def _write_weights(path: Path, arrays: Arrays) -> None:

@@ -1,6 +1,5 @@
 """From a classifier to the content of an ONNX file: graph, header, record of the export."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from effnet.evaluation.classifier import Classifier
 from effnet.exporting.graph import build_graph, give_class_weights
 from effnet.exporting.normalisation import take_pixels
 from effnet.exporting.onnx import arrays_of
-from effnet.files import write_bytes
+from effnet.files import digest_of, write_bytes
 from effnet.inference import onnxfile
 from effnet.inference.onnxfile import EXPORT_KEY, MAX_BYTES, InputKind, OnnxFile
 from effnet.modelfile import METADATA_KEY, ModelHeader, header_to_json
@@ -104,8 +103,7 @@ def source_of(classifier: Classifier) -> str:
     """Return the SHA-256 of the model file that a network came from; empty if it came from none."""
     if classifier.path is None:
         return ""
-    with classifier.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(classifier.path)
 
 
 def write(file: OnnxFile) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from effnet.data.datasets import DataSet, open_dataset
@@ -19,9 +19,10 @@ from effnet.exporting.listener import Listener, Quiet
 from effnet.exporting.making import Making, source_of, write
 from effnet.exporting.parity import Parity, prove
 from effnet.exporting.result import Exported
+from effnet.files import check_out
 from effnet.inference.onnxfile import InputKind, OnnxFile, is_onnx_file
 from effnet.inference.runtime import OnnxClassifier
-from effnet.spec.netspec import first_problem
+from effnet.spec.netspec import read_values
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
@@ -67,7 +68,7 @@ def export(
         ModuleNotFoundError: the extra `export` is not installed.
 
     """
-    asked, path, told = read_wish(wish), checked_path(Path(out)), listener or Quiet()
+    asked, path, told = read_values(_ADAPTER, wish), checked_path(Path(out)), listener or Quiet()
     need_tools()
     classifier = on_cpu(model)
     kind: InputKind = "pixels" if asked.embed_normalisation else "normalised"
@@ -92,19 +93,6 @@ def export(
     )
 
 
-def read_wish(values: dict[str, Any]) -> Wish:
-    """Check what is asked for.
-
-    Raises:
-        UsageError: an unknown name, a wrong value, or wishes that do not go together.
-
-    """
-    try:
-        return _ADAPTER.validate_python(values)
-    except ValidationError as error:
-        raise UsageError(first_problem(error)) from None
-
-
 def checked_path(path: Path) -> Path:
     """Check where a file shall be written, before the work that makes it.
 
@@ -114,10 +102,7 @@ def checked_path(path: Path) -> Path:
     """
     if not is_onnx_file(path):
         raise UsageError(f"--out {path}: the name must end in .onnx")
-    if path.is_dir():
-        raise UsageError(f"--out {path}: is a folder; it takes the name of a file")
-    if not path.parent.is_dir():
-        raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
+    check_out(path)
     return path
 
 

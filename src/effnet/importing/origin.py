@@ -1,9 +1,9 @@
 """Where weights come from, and what is said of them beside their file."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from effnet.errors import ModelFileError, UsageError, bad_value
+from effnet.files import digest_of
 from effnet.imaging.preprocess import Preprocess
 from effnet.importing import hub
 from effnet.importing.class_names import checked
@@ -42,11 +43,10 @@ class Origin:
         """The commit of a repository, after which the hub's cache names its folder."""
         return self.path.parent.name if self.is_of_hub else None
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hash of the file, in hexadecimal."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest_of(self.path)
 
     @property
     def architecture(self) -> str | None:

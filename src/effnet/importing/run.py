@@ -4,11 +4,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass as validated
 
 from effnet import modelfile
 from effnet.errors import ModelFileError, UsageError
+from effnet.files import check_out
 from effnet.importing import class_names, weights
 from effnet.importing.conversion import are_told, convert
 from effnet.importing.draft import BIAS, Draft, with_channels, with_new_head, with_resolution
@@ -16,7 +17,7 @@ from effnet.importing.listener import Listener, Quiet
 from effnet.importing.origin import Origin, locate
 from effnet.modelfile import ModelHeader
 from effnet.spec.families import get_spec
-from effnet.spec.netspec import first_problem
+from effnet.spec.netspec import read_values
 
 
 @validated(frozen=True, config=ConfigDict(extra="forbid"))
@@ -76,7 +77,7 @@ def import_model(
         HubError: it cannot be had from the hub.
 
     """
-    asked, told = read_wish(wish), listener or Quiet()
+    asked, told = read_values(_ADAPTER, wish), listener or Quiet()
     path = None if out is None else checked_path(Path(out))
     imported = imported_from(locate(source, asked.revision, told), asked)
     return imported if path is None else written(imported, path)
@@ -100,19 +101,6 @@ def written(imported: Imported, path: Path) -> Imported:
     return replace(imported, path=path)
 
 
-def read_wish(values: dict[str, Any]) -> Wish:
-    """Check what is asked for.
-
-    Raises:
-        UsageError: an unknown name, or a wrong value.
-
-    """
-    try:
-        return _ADAPTER.validate_python(values)
-    except ValidationError as error:
-        raise UsageError(first_problem(error)) from None
-
-
 def checked_path(path: Path) -> Path:
     """Check where the model file shall be written, before the work.
 
@@ -122,10 +110,7 @@ def checked_path(path: Path) -> Path:
     """
     if not modelfile.is_model_file(path):
         raise UsageError(f"--out {path}: the name must end in .safetensors")
-    if path.is_dir():
-        raise UsageError(f"--out {path}: is a folder; it takes the name of a file")
-    if not path.parent.is_dir():
-        raise UsageError(f"--out {path}: there is no folder {path.parent}; make it first")
+    check_out(path)
     return path
 
 

@@ -1,6 +1,5 @@
 """Predictions of any number of images as a file, in constant memory, that goes on where it was stopped."""
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from time import perf_counter
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 
 from effnet.errors import DataError, UsageError
-from effnet.files import write_bytes
+from effnet.files import digest_of, write_bytes
 from effnet.inference.answers import Model, batches, predict_batch
 from effnet.inference.inputs import no_images
 from effnet.inference.journal import open_journal
@@ -174,10 +173,8 @@ def listed(paths: Sequence[Path]) -> Iterator[Path]:
 def _run(model: FileModel, top: int, paths: Sequence[Path]) -> dict[str, Any]:
     """Say what may not change while a file is being made; names of images depend on the folder we are in."""
     assert model.path is not None  # a condition of `predict_to`
-    with model.path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     here = "" if all(path.is_absolute() for path in paths) else str(Path.cwd())
-    return {"model": sha256, "top": top, "images": list(map(str, paths)), "folder": here}
+    return {"model": digest_of(model.path), "top": top, "images": list(map(str, paths)), "folder": here}
 
 
 def answer(model: Model, names: tuple[str, ...], batch: Sequence[Path]) -> list[Row]:

@@ -1,15 +1,18 @@
 """A network as a value: frozen, printable, comparable, hashable, and storable as JSON."""
 
 import json
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass
 
 from effnet.errors import UsageError, bad_value, key_of
 from effnet.files import read_marked, write_text
+
+T = TypeVar("T")
 
 BlockKind = Literal["mbconv", "fused-mbconv", "separable", "basic", "bottleneck"]
 Activation = Literal["silu", "relu", "relu6", "hardswish", "gelu"]
@@ -168,6 +171,19 @@ def first_problem(error: ValidationError) -> str:
     if problem["type"] == "unexpected_keyword_argument":
         return f"unknown key {key_of(problem)!r}"
     return f"{key_of(problem)} is missing" if problem["type"] == "missing" else bad_value(problem)
+
+
+def read_values(adapter: TypeAdapter[T], values: Mapping[str, Any]) -> T:
+    """Make a checked value of what was given by name.
+
+    Raises:
+        UsageError: an unknown name, a wrong value, or values that do not go together.
+
+    """
+    try:
+        return adapter.validate_python(values)
+    except ValidationError as error:
+        raise UsageError(first_problem(error)) from None
 
 
 def save(spec: NetSpec, path: Path) -> None:

@@ -28,8 +28,11 @@ class Forecast:
         self.reporter.step(record)
         if self.first_step is None:  # what came before it was warming up
             self.first_step, self.started = record.step, perf_counter()
-        elapsed, done = perf_counter() - self.started, self.work(record.step) - self.work(self.first_step)
-        if not self.said and elapsed > FORECAST_AFTER and done > 0:
+        elapsed = perf_counter() - self.started
+        if self.said or elapsed <= FORECAST_AFTER:
+            return  # work is added up over epochs: too much for every step
+        done = self.work(record.step) - self.work(self.first_step)
+        if done > 0:
             self.said = True
             left = self.work(record.total_steps) - self.work(record.step)
             self._warn(left * elapsed / done / 3600)

@@ -22,10 +22,10 @@ def build(network: nn.Module, config: OptimConfig, rate: Callable[[str], float] 
 
     `rate` is the factor on the learning rate of the parameter of a name. Frozen parameters are left out.
     """
-    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+    rated = [(rate(name), p) for name, p in network.named_parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = []
-    for scale in sorted({rate(name) for name, _ in named}, reverse=True):
-        own = [p for name, p in named if rate(name) == scale]
+    for scale in sorted({scale for scale, _ in rated}, reverse=True):
+        own = [p for own_scale, p in rated if own_scale == scale]
         kernels, others = [p for p in own if p.ndim > 1], [p for p in own if p.ndim <= 1]
         groups.append({"params": kernels, "weight_decay": config.weight_decay, "lr_scale": scale})
         groups.append({"params": others, "weight_decay": 0.0, "lr_scale": scale})

@@ -1,6 +1,5 @@
 """The model files that a training builds on: one whose weights it begins with, one that teaches."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from effnet.data.datasets import DataSet
 from effnet.data.splits import Drawn, find_parts
 from effnet.errors import ModelFileError, UsageError
 from effnet.evaluation.classifier import Classifier, load
-from effnet.files import copy_file
+from effnet.files import copy_file, digest_of
 from effnet.modelfile import is_model_file, load_header
 from effnet.spec.families import get_spec
 from effnet.spec.netspec import NetSpec
@@ -74,7 +73,7 @@ def open_origin(source: str, *, revision: str | None = None, device: str = "cpu"
     """
     path = find_model(source, revision=revision)
     classifier = load(path, device=device)
-    return Origin(source, classifier, hashlib.sha256(path.read_bytes()).hexdigest())
+    return Origin(source, classifier, digest_of(path))
 
 
 def find_model(source: str, *, revision: str | None) -> Path:
@@ -139,14 +138,17 @@ def with_origins(parts: Parts, origins: Origins) -> Parts:
 
 def leak(parts: Parts, origins: Origins) -> str | None:
     """Say how many held-out images a model file to build on has learned from; None if none."""
+    headers = [each.classifier.header for each in (origins.source, origins.teacher) if each is not None]
+    if not headers:
+        return None  # most trainings build on nothing, and the names of all images are many
+    fingerprint = parts.dataset.fingerprint()
     tested = {
         name for part in (parts.splits.test, parts.splits.val) if part is not None for name in part.names
     }
     seen, everything = set[str](), parts.dataset.all_samples()
-    for origin in (origins.source, origins.teacher):
-        header = origin.classifier.header if origin is not None else None
-        if header is not None and header.training.get("fingerprint") == parts.dataset.fingerprint():
-            drawn = Drawn(header.split, parts.dataset.fingerprint())
+    for header in headers:
+        if header.training.get("fingerprint") == fingerprint:
+            drawn = Drawn(header.split, fingerprint)
             seen |= tested.intersection(find_parts(parts.dataset, drawn).get("train", everything).names)
     if not seen:
         return None

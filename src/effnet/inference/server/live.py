@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import file_digest
 from pathlib import Path
 
+from effnet import files
 from effnet.errors import EffnetError, ModelFileError
 from effnet.inference.runtime import OnnxClassifier, load
 from effnet.inference.server.logs import bug, log
@@ -139,8 +139,7 @@ def digest_of(path: Path) -> str:
 
     """
     try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return files.digest_of(path)
     except (FileNotFoundError, NotADirectoryError):
         raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:
