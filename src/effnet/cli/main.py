@@ -52,6 +52,7 @@ INSTALL = {
     "cleanlab": "doctor",
     "imagehash": "doctor",
     "pandas": "doctor",
+    "ray": "cluster",
 }
 NEEDS = {"export": "export", "search": "search", "check": "doctor"}
 """Extras of commands that need more than one of these modules: the extra that has them all."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
+from effnet.cli.cluster_flags import TrialsOnCluster
 from effnet.cli.confirm import check_terminal, confirm
 from effnet.cli.output import big, bounds, console, print_json, table
 from effnet.cli.search_progress import SearchTerminal
@@ -21,7 +22,7 @@ from effnet.sizing.search.page import follow_up
 from effnet.sizing.search.plan import Plan, SearchConfig, adapted, prepare
 from effnet.sizing.search.ranking import FEW_SEEDS, Ranking, interval, signed
 from effnet.sizing.search.results import RANKING_FILE, SearchResult
-from effnet.sizing.search.run import TAKEN
+from effnet.sizing.search.run import TAKEN, check_placing
 from effnet.sizing.search.run import run as run_search
 from effnet.training.forecast import duration
 
@@ -46,6 +47,7 @@ class SearchForm:
     """Start without a question."""
     json: bool = False
     """Print one JSON object instead of progress and tables."""
+    placing: Annotated[TrialsOnCluster, tyro.conf.arg(name="")] = field(default_factory=TrialsOnCluster)
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
@@ -53,12 +55,14 @@ def run(args: Sequence[str]) -> None:
     """Run the command."""
     refuse(args)
     form, dataset, recipe = with_recipe(SearchForm, "search", args, adapt=adapted)
+    cluster = form.placing.chosen(form.config.device)
+    check_placing(form.search, cluster)
     plan = prepare(dataset, form.config, form.search, form.out)
     with SearchTerminal(quiet=form.json) as reporter:
         announce(plan, recipe, reporter)
     consent(plan, form)
     with SearchTerminal(quiet=form.json) as reporter:
-        result = run_search(plan, reporter, shlex.join(["effnet", "search", *args]))
+        result = run_search(plan, reporter, command=shlex.join(["effnet", "search", *args]), cluster=cluster)
     if form.json:
         print_json(result.to_dict())
     else:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from effnet.cli.cluster_flags import TrialsOnCluster
 from effnet.cli.confirm import check_terminal, confirm
 from effnet.cli.output import big, bounds, console, print_json, table
 from effnet.cli.parse import is_given
@@ -51,6 +52,7 @@ class StudyForm:
     json: bool = False
     """Print one JSON object instead of progress and tables."""
     question: Annotated[StudyConfig, tyro.conf.arg(name="")] = field(default_factory=StudyConfig)
+    placing: Annotated[TrialsOnCluster, tyro.conf.arg(name="")] = field(default_factory=TrialsOnCluster)
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
@@ -60,6 +62,7 @@ def run(args: Sequence[str]) -> None:
         raise UsageError("a study scales its base: give --base NAME, not --model")
     form, dataset, recipe = with_recipe(StudyForm, "study", args)
     check(form.question)
+    cluster = form.placing.chosen(form.config.device)
     if form.stop_after is not None and form.stop_after <= 0:
         raise UsageError(f"--stop-after {form.stop_after:g}: must be above 0 minutes")
     config = with_base(compound(form), form.question.base, has_phi=is_given("--phi", args))
@@ -72,7 +75,7 @@ def run(args: Sequence[str]) -> None:
     if study.pending():
         confirm(work_left(study, form), form.yes)
     with TerminalReporter(quiet=form.json) as reporter:
-        result = run_study(study, reporter, form.stop_after)
+        result = run_study(study, reporter, stop_after=form.stop_after, cluster=cluster)
     show_result(result, form.json)
     if result.failures:
         raise EffnetError(f"without a result: {some(result.failures, limit=3)}; the page says why")
@@ -133,6 +136,8 @@ def work_left(study: Study, form: StudyForm) -> str:
         reporter.message("timing a few steps, to foresee how long it takes")
         seconds = forecast(study, reporter)
     text = f"{trials}{done}; about {duration(seconds)} on this machine, one trial after the other"
+    if form.placing.cluster is not None:
+        text += "; the cluster has several at a time"
     if form.yes:
         reporter.message(text)
     return text

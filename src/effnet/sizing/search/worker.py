@@ -124,7 +124,13 @@ class Worker:
             self._await_others(ledger)
 
     def _await_others(self, ledger: Ledger) -> None:
-        """Let some time pass, and say once what for."""
+        """Let some time pass."""
+        self._say_waiting(ledger)
+        self._report(ledger, "waiting for other workers", own=0)
+        self._wait()
+
+    def _say_waiting(self, ledger: Ledger) -> None:
+        """Say once what is waited for."""
         if not self.waits:
             self.waits = True
             seconds = GRACE_BEATS * self.queue.heartbeat
@@ -132,8 +138,6 @@ class Worker:
                 f"waiting for trials of other workers ({ledger.count(self.plan.agenda, 'running')}); one "
                 f"without a sign of life for {seconds} seconds is done here"
             )
-        self._report(ledger, "waiting for other workers")
-        self._wait()
 
     def heed(self) -> None:
         """Stop if a signal asked for it.
@@ -229,14 +233,14 @@ class Worker:
             )
             self.queue.problem = None
 
-    def _report(self, ledger: Ledger, now: str) -> None:
-        """Say how far the search is."""
+    def _report(self, ledger: Ledger, now: str, own: int = 1) -> None:
+        """Say how far the search is; `own` trials that are at work are this worker's."""
         agenda = self.plan.agenda
         left, running = ledger.count(agenda, "open", "running"), ledger.count(agenda, "running")
         spent = [seconds_of(entry.attrs) for job in agenda.jobs if (entry := ledger.result(job)) is not None]
         seconds = mean(spent) * left / max(1, running) if spent else None
-        others = running - (0 if now.startswith("waiting") else 1)
-        self.reporter.trials(Progress(len(agenda.jobs) - left, len(agenda.jobs), others, seconds, now))
+        done, total = len(agenda.jobs) - left, len(agenda.jobs)
+        self.reporter.trials(Progress(done, total, max(0, running - own), seconds, now))
 
 
 def seconds_of(attrs: Mapping[str, Any]) -> float:

@@ -2,18 +2,21 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from effnet import config as configuration
+from effnet.cluster.mapping import Cluster
 from effnet.data.datasets import open_dataset
 from effnet.errors import EffnetError, UsageError
 from effnet.files import write_text
 from effnet.sizing.study.design import StudyConfig, build
 from effnet.sizing.study.findings import Findings, find
 from effnet.sizing.study.page import write_study_page
+from effnet.sizing.study.placed import place
 from effnet.sizing.study.setup import STUDY_FILE, Study, identity, prepare, with_base
 from effnet.sizing.study.work import StoppedError, Trial, Watch, carry_out, is_done
 from effnet.sizing.trial import OUTCOME_FILE, Outcome, load
@@ -89,7 +92,8 @@ def study(
         recipe: name or `.toml` path of the recipe; chosen by the data when not given.
         reporter: told of the progress; without one nothing is printed.
         stop_after: stop in order after so many minutes; the same call again goes on.
-        settings: fields of `StudyConfig` (`base`, `phis`, `arms`, `seeds`, …), and of the recipe.
+        settings: fields of `StudyConfig` (`base`, `phis`, `arms`, `seeds`, …), and of the recipe; and
+            `cluster`, the `effnet.Cluster` that has the trials; this machine alone when not given.
 
     Raises:
         UsageError: unknown name or key, bad value, networks that cannot be, or another study in `out`.
@@ -98,6 +102,7 @@ def study(
 
     """
     listener = reporter or Silent()
+    cluster = settings.pop("cluster", None)
     words = {field.name: settings.pop(field.name) for field in fields(StudyConfig) if field.name in settings}
     if "model" in settings:
         raise UsageError("a study scales its base: give base, not model")
@@ -106,7 +111,7 @@ def study(
     chosen = configuration.load_recipe(recipe or default_recipe(dataset))
     config = configuration.override(chosen, settings)
     config = with_base(config, question.base, has_phi="phi" in settings)
-    return run(prepare(dataset, question, config, out), listener, stop_after)
+    return run(prepare(dataset, question, config, out), listener, stop_after=stop_after, cluster=cluster)
 
 
 class Progress:
@@ -144,8 +149,13 @@ class Progress:
         return result
 
 
-def run(study: Study, reporter: Reporter, stop_after: float | None = None) -> StudyResult:
-    """Do what is left of a study; the page is written after every round of trials, and at every end."""
+def run(
+    study: Study, reporter: Reporter, *, stop_after: float | None = None, cluster: Cluster | None = None
+) -> StudyResult:
+    """Do what is left of a study; the page is written after every round of trials, and at every end.
+
+    With a cluster its machines have the trials, several at a time.
+    """
     for network in study.networks:
         netspec.save(network.spec, study.file_of(network))
     progress = Progress(study)
@@ -154,7 +164,7 @@ def run(study: Study, reporter: Reporter, stop_after: float | None = None) -> St
     progress.write()  # so that the folder says whose it is
     try:
         with Interrupts() as interrupts:
-            work_off(progress, Watch(reporter, interrupts, stop_after))
+            work_off(progress, Watch(reporter, interrupts, stop_after), cluster)
     except StoppedError as stop:
         result = progress.write()
         left = f"{result.done} of {result.total} trials are done; run again to go on"
@@ -165,19 +175,27 @@ def run(study: Study, reporter: Reporter, stop_after: float | None = None) -> St
     return progress.write()
 
 
-def work_off(progress: Progress, watch: Watch) -> None:
+def work_off(progress: Progress, watch: Watch, cluster: Cluster | None) -> None:
     """Do the trials that are left, and write the page whenever a round is over, or much time has passed."""
     study = progress.study
-    todo = [each.trial for each in study.pending()]
     ends = {each[-1].trial.key for each in study.rounds}
     has_foreseen = False
-    for trial, result in carry_out(todo, study.dataset, study.store, watch):
+    for trial, result in results(study, watch, cluster):
         watch.say(progress.add(trial, result))
         if trial.key in ends or perf_counter() - progress.written > PAGE_SECONDS:
             findings = progress.write().findings
             if findings.law is not None and not has_foreseen:
                 has_foreseen = True
                 announce_forecast(findings, watch)
+
+
+def results(
+    study: Study, watch: Watch, cluster: Cluster | None
+) -> Iterator[tuple[Trial, Outcome | EffnetError]]:
+    """Yield what comes of the trials that are left, one after the other here, or as a cluster has them."""
+    if cluster is not None:
+        return place(study, cluster, watch)
+    return carry_out([each.trial for each in study.pending()], study.dataset, study.store, watch)
 
 
 def announce_forecast(findings: Findings, watch: Watch) -> None:

@@ -27,6 +27,9 @@ class Trial:
     label: str
     config: TrainConfig
 
+    def __str__(self) -> str:
+        return self.label
+
 
 class StoppedError(Exception):
     """Asked to stop, in order: what was done is kept, and a training in the middle can go on."""
