@@ -10,11 +10,13 @@ import tyro
 from PIL import Image
 from rich.markup import escape
 
+from effnet.cli.cluster_flags import ImagesOnCluster
 from effnet.cli.explain_flags import ExplainFlags, check_once
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import parse
 from effnet.errors import DataError, UsageError, some
 from effnet.inference.prediction import Prediction
+from effnet.inference.urls import is_url
 from effnet.loading import load
 from effnet.modelfile import ModelHeader
 
@@ -25,8 +27,8 @@ class PredictForm:
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
     """The model file that `effnet train` wrote, or the .onnx file that `effnet export` made of it."""
-    images: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE|FOLDER")]
-    """Image files, or folders of which all images are taken."""
+    images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE|FOLDER")]
+    """Image files, or folders of which all images are taken; with --out also URLs, such as s3://BUCKET/FOLDER."""
     top: int = 5
     """Classes to name per image, the most probable first."""
     explaining: Annotated[ExplainFlags, tyro.conf.arg(name="")] = field(default_factory=ExplainFlags)
@@ -36,6 +38,7 @@ class PredictForm:
     read. Any number of images; after an interruption the same command goes on."""
     overwrite: bool = False
     """Replace a file that is at --out, and forget an interrupted run."""
+    placing: Annotated[ImagesOnCluster, tyro.conf.arg(name="")] = field(default_factory=ImagesOnCluster)
     device: str = "auto"
     """Where to compute: auto, cpu, cuda, mps; an exported network is computed on the CPU."""
     json: bool = False
@@ -55,16 +58,16 @@ def run(args: Sequence[str]) -> None:
 
         write_predictions(form, form.out)
         return
-    if form.overwrite:
-        raise UsageError("--overwrite is for a file of predictions; add --out FILE")
+    refuse_without_out(form)
+    paths = [Path(image) for image in form.images]
     broken: list[DataError] = []
     classifier = load(form.model, device=form.device)
     asked = None
     if form.explaining != ExplainFlags():  # maps need torch, predictions of an exported network do not
         from effnet.cli.explained import draw_maps, plan
 
-        asked = plan(form.explaining, classifier, form.images, form.device)
-    predictions = classifier.predict(form.images, top=form.top, on_broken=broken.append)
+        asked = plan(form.explaining, classifier, paths, form.device)
+    predictions = classifier.predict(paths, top=form.top, on_broken=broken.append)
     if not predictions:
         raise failure(broken, len(broken))
     skipped = [str(error) for error in broken]
@@ -81,6 +84,23 @@ def run(args: Sequence[str]) -> None:
         print_json(answer)
     if broken:
         raise failure(broken, len(predictions) + len(broken))
+
+
+def refuse_without_out(form: PredictForm) -> None:
+    """Refuse what only a file of predictions takes.
+
+    Raises:
+        UsageError: names it.
+
+    """
+    url = next(filter(is_url, form.images), None)
+    for what, is_asked in (
+        ("--overwrite", form.overwrite),
+        ("--cluster", form.placing != ImagesOnCluster()),
+        (f"the URL {url}", url is not None),
+    ):
+        if is_asked:
+            raise UsageError(f"{what} is for a file of predictions; add --out FILE")
 
 
 def note_tiny(predictions: Sequence[Prediction], header: ModelHeader) -> None:

@@ -1,5 +1,6 @@
 """`effnet predict --out`: any number of images into a file."""
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -8,8 +9,10 @@ from rich.markup import escape
 from effnet.cli.output import console, print_json
 from effnet.cli.progress import TerminalReporter
 from effnet.errors import DataError, EffnetError
+from effnet.inference.onnxfile import is_onnx_file
+from effnet.inference.placed import OnCluster
 from effnet.inference.rows import writer_of
-from effnet.inference.tofile import Written, predict_to
+from effnet.inference.tofile import Options, Written, predict_to
 from effnet.loading import load
 
 if TYPE_CHECKING:
@@ -46,6 +49,19 @@ class Follower:
         self.reporter.predicting(done, total, speed)
 
 
+class Listener:
+    """Tells of a cluster what the bar of the images does not."""
+
+    def __init__(self, reporter: TerminalReporter) -> None:
+        self.message = reporter.message
+
+    def at_work(self, done: int, running: int) -> None:
+        """Follow nothing: rows are counted as they are written."""
+
+    def heed(self) -> None:
+        """Go on: Ctrl-C raises where it comes."""
+
+
 def write_predictions(form: "PredictForm", out: "Path") -> None:
     """Write a file of predictions; say at the end what is in it.
 
@@ -54,17 +70,15 @@ def write_predictions(form: "PredictForm", out: "Path") -> None:
 
     """
     writer_of(out)  # a wrong suffix is told before a network is loaded
+    cluster = form.placing.chosen("cpu" if is_onnx_file(form.model) else form.device)
     with TerminalReporter(quiet=form.json) as reporter:
-        model = load(form.model, device=form.device, num_threads=1)
+        open_model = partial(load, device=form.device, num_threads=1)
+        options: Options = {"top": form.top, "overwrite": form.overwrite, "on_progress": Follower(reporter)}
+        if cluster is not None:
+            options["compute"] = OnCluster(cluster, open_model, Listener(reporter))
+        model = open_model(form.model)
         try:
-            written = predict_to(
-                out,
-                model,
-                form.images,
-                top=form.top,
-                overwrite=form.overwrite,
-                on_progress=Follower(reporter),
-            )
+            written = predict_to(out, model, form.images, **options)
         except KeyboardInterrupt:
             raise StoppedError(out) from None
     show_written(written, form.json)

@@ -1,6 +1,7 @@
 """Map a function over items on the machines of a Ray cluster: results as they come, each once."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +19,7 @@ R = TypeVar("R")
 MAX_DEATHS = 5  # an item that no worker survived so often, for want of memory for example, is given up
 LOOK_SECONDS = 0.2  # between two looks at what is done
 COUNT_SECONDS = 5.0  # between two counts of what the cluster has; machines may join
+MISSING = re.compile(r"No module named '([\w.]+)'")
 STOP_SECONDS = 20.0  # that workers get to save what they do, when all is stopped
 
 
@@ -183,10 +185,11 @@ class _Work(Generic[T]):
         try:
             answer = self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            missing = error.cause if isinstance(error.cause, ModuleNotFoundError) else None
+            missing = MISSING.search(str(error))
             if missing is None:  # a bug, which shows itself as one
                 raise
-            return (EffnetError(f"a machine of the cluster lacks {missing.name}; install the same there"),)
+            text = f"a machine of the cluster lacks the module {missing[1]}; install there what is installed here"
+            return (EffnetError(text),)
         except _deaths(self.ray) as error:
             return self._again(attempt, type(error).__name__)
         except self.ray.exceptions.RayError as error:

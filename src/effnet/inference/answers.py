@@ -14,6 +14,7 @@ from effnet.imaging.decode import decode
 from effnet.imaging.preprocess import Preprocess
 from effnet.inference.inputs import ImageLike
 from effnet.inference.prediction import Prediction, top_classes
+from effnet.inference.urls import Url
 from effnet.modelfile import ModelHeader
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ def predict(
 
 def predict_batch(
     model: Model,
-    named: Sequence[tuple[str, ImageLike]],
+    named: Sequence[tuple[str, ImageLike | Url]],
     *,
     top: int,
     on_broken: Callable[[DataError], None],
@@ -69,13 +70,15 @@ def predict_batch(
     return [Prediction(name, top_classes(row, known, top)) for name, row in zip(names, probs, strict=True)]
 
 
-def read_pixels(preprocess: Preprocess, image: ImageLike | bytes, name: str) -> Pixels:
+def read_pixels(preprocess: Preprocess, image: ImageLike | Url | bytes, name: str) -> Pixels:
     """Decode an image, or the bytes of its file, for a network: `(C, S, S)`; messages call it by `name`.
 
     Raises:
         DataError: it cannot be read.
 
     """
+    if isinstance(image, Url):
+        image = image.read()
     source = Path(image) if isinstance(image, str) else image
     return preprocess.pixels(decode(source, preprocess.mode, name))
 

@@ -42,6 +42,6 @@ def _below(folder: Path) -> list[Path]:
     return paths
 
 
-def no_images(folder: Path) -> DataError:
+def no_images(folder: object) -> DataError:
     """Return the error of a folder without images, which says what counts as one."""
     return DataError(f"{folder} holds no images ({', '.join(sorted(EXTENSIONS))})")

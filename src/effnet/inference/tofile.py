@@ -1,6 +1,5 @@
 """Predictions of any number of images as a file, in constant memory, that goes on where it was stopped."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,12 +13,12 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 from effnet.errors import DataError, UsageError
 from effnet.files import digest_of, write_bytes
 from effnet.inference.answers import Model, batches, predict_batch
-from effnet.inference.inputs import no_images
 from effnet.inference.journal import open_journal
+from effnet.inference.places import Place, count, listed, place_of
 from effnet.inference.prediction import check_top
 from effnet.inference.rows import Row, answer_row, columns, error_row, writer_of
 from effnet.inference.runtime import num_cores
-from effnet.inference.scan import count_images, images_below
+from effnet.inference.urls import Url
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -35,6 +34,15 @@ class FileModel(Model, Protocol):
         """The file."""
 
 
+class Compute(Protocol):
+    """Gives the rows of images, with these columns, some at a time, in the order of the images."""
+
+    def __call__(
+        self, model: FileModel, names: tuple[str, ...], places: Iterable[Place]
+    ) -> Generator[list[Row], None, None]:
+        """Yield rows."""
+
+
 class Options(TypedDict, total=False):
     """How predictions are written, as keyword arguments."""
 
@@ -44,6 +52,8 @@ class Options(TypedDict, total=False):
     """Replace a file that is there, and forget an interrupted run."""
     on_progress: Callable[[int, int], None]
     """Told how many images have a row, of how many."""
+    compute: "Compute"
+    """Gives the rows of images, some at a time, in their order; computed here when not given."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,7 @@ def predict_to(
         out: the file: `.csv`, `.jsonl` or `.parquet`.
         model: from a file. An exported network is best loaded with `num_threads=1`, because the images are
             shared among as many threads as there are cores.
-        images: files, and folders of which all images are taken, at any depth.
+        images: files and folders, of which all images are taken, at any depth; or URLs of such.
         options: see `Options`.
 
     Raises:
@@ -95,17 +105,17 @@ def predict_to(
         UsageError: `out` is there already, its suffix is not known, or the rows there are of another run.
 
     """
-    began, out, paths = perf_counter(), Path(out), [Path(image) for image in images]
+    began, out, places = perf_counter(), Path(out), [place_of(image) for image in images]
     overwrite, top = options.get("overwrite", False), options.get("top", 5)
     check_top(top)
     write, names = writer_of(out), columns(min(top, model.header.num_classes))
     _check_free(out, overwrite)
-    total, run = count(paths), _run(model, top, paths)
+    total, run = count(places), _run(model, top, places)
     with open_journal(out.with_name(f"{out.name}.partial"), run, anew=overwrite) as journal:
         _check_free(out, overwrite)  # nobody else has finished meanwhile
         num_kept = journal.num_rows
-        new = (path for path in listed(paths) if str(path) not in journal)
-        with closing(new_rows(model, names, new)) as some_rows:
+        new = (place for place in listed(places) if str(place) not in journal)
+        with closing(options.get("compute", new_rows)(model, names, new)) as some_rows:
             for rows in some_rows:
                 journal.add(rows)
                 options.get("on_progress", ignore)(journal.num_rows, max(total, journal.num_rows))
@@ -114,10 +124,12 @@ def predict_to(
     return Written(out, journal.num_rows, journal.num_errors, num_kept, perf_counter() - began)
 
 
-def new_rows(model: Model, names: tuple[str, ...], paths: Iterable[Path]) -> Generator[list[Row], None, None]:
+def new_rows(
+    model: Model, names: tuple[str, ...], places: Iterable[Place]
+) -> Generator[list[Row], None, None]:
     """Yield rows with these columns, some at a time, for each image."""
     with model.computing():
-        yield from in_order(partial(answer, model, names), batches(paths, model.batch_size), num_cores())
+        yield from in_order(partial(answer, model, names), batches(places, model.batch_size), num_cores())
 
 
 def ignore(done: int, total: int) -> None:
@@ -129,59 +141,19 @@ def _check_free(out: Path, overwrite: bool) -> None:
         raise UsageError(f"{out} is there already; choose another --out, or --overwrite to replace it")
 
 
-def count(paths: Sequence[Path]) -> int:
-    """Count the images that these files and folders are or hold.
-
-    Raises:
-        DataError: one is not there, holds no images, or cannot be read.
-        UsageError: an image is given twice.
-
-    """
-    _check_apart(paths)
-    total = 0
-    for path in paths:
-        if not os.path.lexists(path):
-            raise DataError(f"{path}: no such file or folder")
-        found = count_images(path) if path.is_dir() else 1
-        if not found:
-            raise no_images(path)
-        total += found
-    return total
-
-
-def _check_apart(paths: Sequence[Path]) -> None:
-    """Check that no image would have two rows; a link to one is another image."""
-    seen: dict[Path, Path] = {}
-    for path in paths:
-        if seen.setdefault(Path(os.path.abspath(path)), path) is not path:
-            raise UsageError(f"{path} is given twice")
-    for place, path in seen.items():
-        around = next((seen[parent] for parent in place.parents if parent in seen), None)
-        if around is not None:
-            raise UsageError(f"{path} lies in {around}, which is given too")
-
-
-def listed(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yield the images that these files and folders are or hold, one after the other."""
-    for path in paths:
-        if path.is_dir():
-            yield from images_below(path)
-        else:
-            yield path
-
-
-def _run(model: FileModel, top: int, paths: Sequence[Path]) -> dict[str, Any]:
+def _run(model: FileModel, top: int, places: Sequence[Place]) -> dict[str, Any]:
     """Say what may not change while a file is being made; names of images depend on the folder we are in."""
     assert model.path is not None  # a condition of `predict_to`
-    here = "" if all(path.is_absolute() for path in paths) else str(Path.cwd())
-    return {"model": digest_of(model.path), "top": top, "images": list(map(str, paths)), "folder": here}
+    is_fixed = all(isinstance(place, Url) or place.is_absolute() for place in places)
+    here = "" if is_fixed else str(Path.cwd())
+    return {"model": digest_of(model.path), "top": top, "images": list(map(str, places)), "folder": here}
 
 
-def answer(model: Model, names: tuple[str, ...], batch: Sequence[Path]) -> list[Row]:
+def answer(model: Model, names: tuple[str, ...], batch: Sequence[Place]) -> list[Row]:
     """Return the rows of a few images, with these columns."""
     broken: list[DataError] = []
     num_top = len(names) // 2 - 1
-    named = [(str(path), path) for path in batch]
+    named = [(str(place), place) for place in batch]
     answers = {
         prediction.image: prediction.classes
         for prediction in predict_batch(model, named, top=num_top, on_broken=broken.append)

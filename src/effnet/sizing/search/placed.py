@@ -35,7 +35,7 @@ class Order:
 
 
 class PlacedWorker(Worker):
-    """Takes trials from the queue, in its order, and hands in what the cluster found; it holds many at a time.
+    """Takes trials from the queue, in its order, many at a time, and hands in what the cluster found.
 
     To the queue it is one worker like any other: signs of life and results are given by this process, so
     that no machine of the cluster needs to reach the storage.
