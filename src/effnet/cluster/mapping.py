@@ -188,7 +188,7 @@ class _Work(Generic[T]):
             missing = MISSING.search(str(error))
             if missing is None:  # a bug, which shows itself as one
                 raise
-            text = f"a machine of the cluster lacks the module {missing[1]}; install there what is installed here"
+            text = f"a machine of the cluster lacks the module {missing[1]}; install what is installed here"
             return (EffnetError(text),)
         except _deaths(self.ray) as error:
             return self._again(attempt, type(error).__name__)
