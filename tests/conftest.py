@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 import chromium
 from effnet.cli.main import SPIN_COUNT
+from effnet.cluster.connection import joined
+from effnet.cluster.mapping import Cluster
 
 os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
@@ -22,3 +25,13 @@ def browser() -> Iterator[chromium.Browser]:
         pytest.skip("chromium is not installed")
     with chromium.started() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Return a Ray cluster of two cores on this machine, which takes seconds to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        places = [str(Path(__file__).parent / "cluster"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        patch.setenv("PYTHONPATH", os.pathsep.join(places))  # where workers find the functions of tests
+        with joined("local", num_cpus=2):
+            yield Cluster("local")

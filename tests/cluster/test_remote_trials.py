@@ -23,7 +23,15 @@ from effnet.sizing.trial import OUTCOME_FILE
 from effnet.training.reporter import Silent
 from tiny_search import SETTINGS, Listener, command, write_base
 
-STUDY = {"arms": ("width", "compound"), "phis": (0.0, 1.0), "seeds": 2, "device": "cpu", "resolution": 12}
+FEW = {"max_train": 300, "max_val": 100}
+STUDY = {
+    "data": FEW,
+    "arms": ("width", "compound"),
+    "phis": (0.0, 1.0),
+    "seeds": 1,
+    "device": "cpu",
+    "resolution": 12,
+}
 OF_TIME = ("seconds", "command", "page", "images_per_second", "environment")
 
 
@@ -54,7 +62,7 @@ def outcomes(store: Path) -> dict[str, Any]:
 
 def study(place: Path, **words: Any) -> StudyResult:
     """Do a study whose results name no other folder than that of any other place."""
-    settings: dict[str, Any] = {**STUDY, "epochs": 2, "batch_size": 64, "native": False, **words}
+    settings: dict[str, Any] = {**STUDY, "epochs": 2, "batch_size": 20, "native": False, **words}
     return effnet.study("digits", out="out", base=write_base(place), input={"channels": 1}, **settings)
 
 
@@ -66,6 +74,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_study_is_that_of_one_machine_though_a_worker_is_killed(cluster: Cluster, place: Path) -> None:
     talker, store = Talker(), place / "out" / "trials"
     with killed_when(lambda: any(store.glob("*/training.state"))) as killed:
@@ -92,10 +101,10 @@ def test_a_signal_saves_the_trials_and_the_same_call_goes_on(cluster: Cluster, p
                 sent = True
                 signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(InterruptedStudyError, match="of 6 trials are done; run again to go on") as stopped:
+    with pytest.raises(InterruptedStudyError, match="of 3 trials are done; run again to go on") as stopped:
         study(place, cluster=cluster, reporter=Cancelling())
     assert stopped.value.exit_code == 130
-    assert len(outcomes(store)) < 6
+    assert len(outcomes(store)) < 3
     assert study(place, cluster=cluster).is_complete
 
 
@@ -104,6 +113,7 @@ def search(place: Path, **words: Any) -> SearchResult:
     return effnet.search("digits", base=write_base(place), out="out", **settings)
 
 
+@pytest.mark.slow
 def test_a_search_is_that_of_one_machine_though_a_worker_is_killed(cluster: Cluster, place: Path) -> None:
     store, listener = place / "out" / "trials", Listener()
     with killed_when(lambda: any(store.glob("*/training.state"))) as killed:

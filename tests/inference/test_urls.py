@@ -27,7 +27,7 @@ def storage() -> Iterator[Any]:
 
 def test_images_come_folder_by_folder_in_the_order_of_their_names(storage: Any) -> None:
     names = [str(url) for url in Url("memory://photos").images()]
-    assert names == [f"memory://photos/{name}" for name in ("a.png", "b/1.JPG", "b/2.png", "b/z/4.bmp")]
+    assert names == [f"memory:///photos/{name}" for name in ("a.png", "b/1.JPG", "b/2.png", "b/z/4.bmp")]
     assert Url(names[0]).read() == b"a.png"
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,6 +31,7 @@ SILENCE = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # without a GPU of its own a worker sees none
 }
 MAX_TEXT = 300
+REMOVE_SECONDS = 10.0
 SHORT = Path("/tmp")  # names of sockets have 107 characters at most, and Ray adds 80
 
 
@@ -152,7 +154,15 @@ def _folder(address: str) -> Iterator[dict[str, Any]]:
     try:
         yield {"_temp_dir": folder}
     finally:
-        shutil.rmtree(folder, ignore_errors=True)  # a process that ends last may still write its log
+        _remove(Path(folder))
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder of a cluster that was ended; a process of it may still write its last words."""
+    end = time.monotonic() + REMOVE_SECONDS
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(0.1)
 
 
 def _check_answer(address: str) -> None:
