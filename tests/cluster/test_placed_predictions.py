@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cluster_work import Listener, killed_when
 
@@ -47,7 +48,8 @@ def alone(model_path: Path, folder: Path, tmp_path_factory: pytest.TempPathFacto
 def test_the_file_is_that_of_one_machine_though_a_worker_is_killed(
     cluster: Cluster, model_path: Path, folder: Path, alone: bytes, tmp_path: Path
 ) -> None:
-    out, listener, told = tmp_path / "rows.csv", Listener(), []
+    out, listener = tmp_path / "rows.csv", Listener()
+    told: list[int] = []
     with killed_when(lambda: len(told) > 0) as killed:
         written = predict_to(
             out,
@@ -92,7 +94,7 @@ def test_the_command_takes_a_cluster_and_urls(
 def test_images_that_a_machine_does_not_see_are_an_error(
     cluster: Cluster, model_path: Path, folder: Path, tmp_path: Path
 ) -> None:
-    rows = placed.RemoteRows(placed.np.fromfile(model_path, "u1"), "m.onnx", OPEN, columns(1), 1)
+    rows = placed.RemoteRows(np.fromfile(model_path, np.uint8), "m.onnx", OPEN, columns(1), 1)
     image = folder / "0" / "0000.png"
     with pytest.raises(DataError, match=r"does not see .*0000\.png as it is here; put the images where all"):
         rows(Chunk(0, (image,), (image, 1)))

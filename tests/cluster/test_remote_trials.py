@@ -158,7 +158,12 @@ def test_shares_without_a_cluster_are_refused(place: Path, capsys: pytest.Captur
 def remote(place: Path, **changes: Any) -> RemoteTrial:
     from effnet.data.datasets import open_digits
 
-    values = {"store": place, "folder": str(place), "data": None, "witness": Witness(place / "w", "secret")}
+    values: dict[str, Any] = {
+        "store": place,
+        "folder": str(place),
+        "data": None,
+        "witness": Witness(place / "w", "secret"),
+    }
     return RemoteTrial(open_digits(), **(values | changes))
 
 
