@@ -10,7 +10,7 @@ from hypothesis import settings
 import chromium
 from effnet.cli.main import SPIN_COUNT
 from effnet.cluster.connection import joined
-from effnet.cluster.mapping import Cluster
+from effnet.cluster.machines import Cluster
 
 os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 

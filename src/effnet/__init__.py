@@ -12,7 +12,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from effnet.benching.run import bench as bench
-    from effnet.cluster.mapping import Cluster as Cluster
+    from effnet.cluster.machines import Cluster as Cluster
     from effnet.doctor.run import check as check
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.comparison.compare import compare as compare
@@ -48,7 +48,7 @@ _PUBLIC = {
     "EffnetError": "effnet.errors",
     "NetSpec": "effnet.spec.netspec",
     "Coefficients": "effnet.spec.scale",
-    "Cluster": "effnet.cluster.mapping",
+    "Cluster": "effnet.cluster.machines",
     "get_spec": "effnet.spec.families",
     "cost": "effnet.spec.cost",
     "scale": "effnet.spec.scale",

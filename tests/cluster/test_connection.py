@@ -10,7 +10,7 @@ import pytest
 from effnet.cli.main import main
 from effnet.cluster import connection
 from effnet.cluster.connection import check_address, joined
-from effnet.cluster.mapping import Cluster
+from effnet.cluster.machines import Cluster
 from effnet.errors import EffnetError, MissingExtraError, UsageError
 
 

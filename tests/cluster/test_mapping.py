@@ -13,14 +13,8 @@ from cluster_work import Listener, StoppedError
 
 from effnet import __version__
 from effnet.cluster import mapping
-from effnet.cluster.mapping import (
-    MAX_DEATHS,
-    Cluster,
-    Later,
-    WorkersDiedError,
-    WorkerStoppedError,
-    map_on_cluster,
-)
+from effnet.cluster.machines import Cluster
+from effnet.cluster.mapping import MAX_DEATHS, Later, WorkersDiedError, WorkerStoppedError, map_on_cluster
 from effnet.errors import DataError, EffnetError, UsageError
 
 

@@ -8,7 +8,7 @@ import pytest
 from cluster_work import Listener, killed_when
 
 from effnet.cli.main import main
-from effnet.cluster.mapping import Cluster
+from effnet.cluster.machines import Cluster
 from effnet.errors import DataError
 from effnet.inference import placed
 from effnet.inference.placed import Chunk, OnCluster, chunks

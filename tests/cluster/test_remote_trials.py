@@ -11,7 +11,7 @@ from cluster_work import killed_when
 
 import effnet
 from effnet.cli.main import main
-from effnet.cluster.mapping import Cluster
+from effnet.cluster.machines import Cluster
 from effnet.cluster.witness import Witness, witness_in
 from effnet.errors import DataError, UsageError
 from effnet.sizing.remote import RemoteTrial

@@ -6,7 +6,7 @@ from typing import Annotated
 import tyro
 
 from effnet.cluster.connection import check_address
-from effnet.cluster.mapping import Cluster
+from effnet.cluster.machines import Cluster
 from effnet.errors import UsageError
 
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from effnet import __version__, errors
 from effnet.cluster.connection import joined, one_line
+from effnet.cluster.machines import Cluster, has, sized, slots_of, wish
 from effnet.errors import EffnetError, UsageError
 
 T = TypeVar("T")
@@ -21,22 +22,6 @@ LOOK_SECONDS = 0.2  # between two looks at what is done
 COUNT_SECONDS = 5.0  # between two counts of what the cluster has; machines may join
 MISSING = re.compile(r"No module named '([\w.]+)'")
 STOP_SECONDS = 20.0  # that workers get to save what they do, when all is stopped
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A Ray cluster, and what of it each item takes."""
-
-    address: str
-    """`local`: started here, ended with the work; `auto`, `HOST:PORT`, `ray://HOST:PORT`: one that runs."""
-    cpus: float = 1.0
-    """Cores of an item; torch computes with as many threads."""
-    gpus: float | None = None
-    """GPUs of an item, or a fraction of one; None is one where the cluster has any, else none."""
-
-    def __post_init__(self) -> None:
-        if self.cpus <= 0 or (self.gpus or 0) < 0:
-            raise UsageError(f"an item takes {self.cpus:g} CPUs and {self.gpus or 0:g} GPUs: not possible")
 
 
 class Listener(Protocol):
@@ -115,7 +100,7 @@ def map_on_cluster(
 
     """
     with joined(cluster.address) as ray:
-        work: _Work[T] = _Work(ray, _sized(ray, cluster), listener)
+        work: _Work[T] = _Work(ray, sized(ray, cluster), listener)
         work.function = ray.put(function)
         try:
             yield from work.run(iter(items), max_ahead)
@@ -215,11 +200,11 @@ class _Work(Generic[T]):
     def _room(self) -> int:
         """Return how many items the cluster can have at a time; machines may have come or gone."""
         if time.monotonic() - self._counted > COUNT_SECONDS:
-            slots = _slots(self.ray, self.cluster)
+            slots = slots_of(self.ray, self.cluster)
             if not slots and self.cluster.address == "local":
-                raise UsageError(f"--cluster local: {_wish(self.cluster)}; this machine has {_has(self.ray)}")
+                raise UsageError(f"--cluster local: {wish(self.cluster)}; this machine has {has(self.ray)}")
             if not slots and self._slots != 1:
-                self.listener.message(f"waiting: {_wish(self.cluster)}; the cluster has {_has(self.ray)}")
+                self.listener.message(f"waiting: {wish(self.cluster)}; the cluster has {has(self.ray)}")
             self._slots, self._counted = max(1, slots), time.monotonic()
         return self._slots
 
@@ -261,32 +246,3 @@ def _deaths(ray: Any) -> tuple[type[Exception], ...]:
     """Return what Ray raises when a worker or its machine has died."""
     known = ray.exceptions
     return known.WorkerCrashedError, known.NodeDiedError, known.OutOfMemoryError, known.ObjectLostError
-
-
-def _alive(ray: Any) -> list[dict[str, float]]:
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _sized(ray: Any, cluster: Cluster) -> Cluster:
-    """Return a cluster with the number of GPUs of an item."""
-    if cluster.gpus is not None:
-        return cluster
-    return replace(cluster, gpus=float(any(node.get("GPU") for node in _alive(ray))))
-
-
-def _slots(ray: Any, cluster: Cluster) -> int:
-    """Count how many items the machines have room for."""
-    wish = {"CPU": cluster.cpus, "GPU": cluster.gpus or 0}
-    return sum(
-        min(int(node.get(kind, 0) / amount + 1e-6) for kind, amount in wish.items() if amount)
-        for node in _alive(ray)
-    )
-
-
-def _wish(cluster: Cluster) -> str:
-    return f"each takes {cluster.cpus:g} CPUs and {cluster.gpus or 0:g} GPUs"
-
-
-def _has(ray: Any) -> str:
-    found = ray.cluster_resources()
-    return f"{found.get('CPU', 0):g} CPUs and {found.get('GPU', 0):g} GPUs"

@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from effnet.cluster.mapping import Cluster, Listener, map_on_cluster
+from effnet.cluster.machines import Cluster
+from effnet.cluster.mapping import Listener, map_on_cluster
 from effnet.errors import DataError, EffnetError
 from effnet.files import digest_of
 from effnet.inference.answers import Model, batches

@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from effnet.cluster.mapping import Cluster, Later, WorkersDiedError, map_on_cluster
+from effnet.cluster.machines import Cluster
+from effnet.cluster.mapping import Later, WorkersDiedError, map_on_cluster
 from effnet.config import TrainConfig
 from effnet.errors import DivergedError, EffnetError
 from effnet.sizing.outcomes import to_attrs

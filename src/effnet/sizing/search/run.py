@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from effnet import config as configuration
-from effnet.cluster.mapping import Cluster
+from effnet.cluster.machines import Cluster
 from effnet.data.datasets import open_dataset
 from effnet.errors import UsageError
 from effnet.sizing.search.optuna_study import open_queue

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from effnet.cluster.connection import joined
-from effnet.cluster.mapping import Cluster, map_on_cluster
+from effnet.cluster.machines import Cluster
+from effnet.cluster.mapping import map_on_cluster
 from effnet.errors import DataError, EffnetError, UsageError
 from effnet.sizing.remote import remote_trial
 from effnet.sizing.study.setup import Study

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 from effnet import config as configuration
-from effnet.cluster.mapping import Cluster
+from effnet.cluster.machines import Cluster
 from effnet.data.datasets import open_dataset
 from effnet.errors import EffnetError, UsageError
 from effnet.files import write_text
