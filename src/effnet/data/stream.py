@@ -11,7 +11,8 @@ from torch import Tensor
 
 from effnet.data.datasets import Samples
 from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored, check_broken, skipped
-from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, death, images_per_task, num_workers
+from effnet.data.tasks import Decoded, Decoder, Rows, Task, images_per_task
+from effnet.data.workers import Workers, num_workers
 from effnet.errors import DataError
 
 
@@ -28,7 +29,7 @@ class Stream:
         self.form = form
         self.reading = reading
         self.labels = torch.from_numpy(samples.labels).to(reading.device)
-        self._workers = Workers(Decoder(samples.read, form), count)
+        self._workers = Workers(Decoder(samples.read, form), count, reading.say)
         self._per_task = images_per_task(form, count)
         self._problems: dict[int, str] = {}
         self._places = np.arange(len(samples))
@@ -142,18 +143,9 @@ class Stream:
 
 @contextmanager
 def released(*sources: PixelSource) -> Iterator[None]:
-    """Release sources afterwards.
-
-    Raises:
-        EffnetError: a process that decodes images has died.
-
-    """
+    """Release sources afterwards."""
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise death(error) from error
     finally:
         for source in sources:
             source.release()
