@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from effnet.config import TrainConfig
 from effnet.data.loaders import Batch, EvalLoader, TrainLoader
 from effnet.data.randomness import step_seed
-from effnet.errors import DivergedError
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.network.model import ConvNet
 from effnet.training import optim
 from effnet.training.average import averaged
 from effnet.training.compute import PLAIN, Compute, use_kernels
 from effnet.training.course import Phase, course_of
+from effnet.training.guard import StepGuard, diverged
 from effnet.training.kept import Best, copy_weights, is_stuck, standard_error
 from effnet.training.layers import Layers
 from effnet.training.lessons import Lesson
@@ -55,6 +55,7 @@ class Trainer:
         self.deadline = float("inf")
         """Moment, by `perf_counter`, at which the training ends even if the schedule does not."""
         self.meter = Meter()
+        self.guard = StepGuard(network)
         self.compute_by(PLAIN)
 
     def compute_by(self, compute: Compute) -> None:
@@ -90,7 +91,8 @@ class Trainer:
                 may save it, or raise to stop.
 
         Raises:
-            DivergedError: the loss is not finite; says the step, the learning rate and what to try.
+            DivergedError: the loss, or the gradient of several steps in a row, is not finite; says the step,
+                the learning rate and what to try.
 
         """
         self.meter.start()
@@ -99,8 +101,12 @@ class Trainer:
             for batch in self.train.epoch(self.epoch, start=self.step - self.epoch * self.train.num_steps):
                 torch.manual_seed(step_seed(self.config.seed, self.step))
                 lr = self.lr_at(self.step)
-                self.meter.add(*self.update(batch, lr), batch[1])
+                loss, logits = self.update(batch, lr)
                 self.step += 1
+                if self.guard.in_a_row:
+                    self.guard.tell(self.step, loss, lr)
+                else:
+                    self.meter.add(loss, logits, batch[1])
                 if self.meter.is_due:
                     on_step(self._step_record(lr))
                 if self.is_out_of_steps():
@@ -145,8 +151,9 @@ class Trainer:
         return self.course.lr_at(step, self.horizon, self.config.optim)
 
     def update(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
-        """Take one optimizer step; return `loss ()` and `logits (N, K)`."""
+        """Take one optimizer step, unless its gradient is no number; return `loss ()` and `logits (N, K)`."""
         images, labels = batch
+        self.guard.remember()
         optim.set_lr(self.optimizer, lr)
         self.optimizer.zero_grad(set_to_none=True)
         losses, outputs = [], []
@@ -159,10 +166,10 @@ class Trainer:
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
             outputs.append(logits.detach())
-        self.clip()
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.network)
+        if self.guard.accepts(self.clip()):
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.network)
         return torch.stack(losses).sum(), torch.cat(outputs)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -222,14 +229,6 @@ class Trainer:
             correct = logits.argmax(1) == labels
             self.best = Best(copy_weights(network), epoch, averaged, top1, loss, correct)
         return top1, loss
-
-
-def diverged(what: str, loss: float, step: int, lr: float) -> DivergedError:
-    """Build the error of a loss that is no number any more."""
-    return DivergedError(
-        f"the {what} is {loss} at step {step} with learning rate {lr:.3g}; "
-        f"try a lower --optim.lr or a longer --optim.warmup-epochs"
-    )
 
 
 def rehearsal(trainer: Trainer, config: TrainConfig, compute: Compute) -> Trainer:

@@ -1,5 +1,6 @@
 """Means of loss and accuracy over the batches of an epoch."""
 
+from math import nan
 from time import perf_counter
 
 import torch
@@ -34,7 +35,7 @@ class Meter:
     def is_due(self) -> bool:
         """Whether it is time for a report; asking restarts the clock when it is."""
         now = perf_counter()
-        due = now - self.reported >= REPORT_SECONDS
+        due = bool(self.losses) and now - self.reported >= REPORT_SECONDS
         self.reported = now if due else self.reported
         return due
 
@@ -47,7 +48,9 @@ class Meter:
         return len(self.losses) / self.seconds()
 
     def means(self, last: int = 0) -> tuple[float, float]:
-        """Mean loss and accuracy over the last batches, or over all."""
+        """Mean loss and accuracy over the last batches, or over all; no numbers where there are none."""
+        if not self.losses:
+            return nan, nan
         losses, hits = torch.stack(self.losses[-last:]), torch.stack(self.hits[-last:])
         return losses.mean().item(), hits.mean().item()
 

@@ -100,6 +100,7 @@ def build_trainer(parts: Parts, reporter: Reporter, storage: Mapping[str, Storag
     network = to_device(network, device)
     trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
     trainer.lessons = taught
+    trainer.guard.say = reporter.message
     trainer.compute_by(choose(config, device))
     trainer.teacher = teacher_of(parts, trainer.compute)
     trainer.unread = left_out(parts.splits.train, train_pixels) + left_out(parts.splits.val, val_pixels)

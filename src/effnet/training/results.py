@@ -107,6 +107,7 @@ def metrics_of(trainer: Trainer, seconds: float, evaluation: Evaluation | None) 
         "chosen": {"epoch": best.epoch, "top1": best.val_top1, "loss": best.val_loss},
         "epochs": len(records),
         "steps": records[-1].step,
+        "skipped_steps": trainer.guard.skipped,
         "seconds": round(seconds, 1),
     }
 

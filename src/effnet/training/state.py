@@ -19,7 +19,7 @@ from effnet.files import write_bytes
 STATE_FILE = "training.state"
 PREVIOUS_FILE = "training.previous.state"
 TEACHER_FILE = "teacher.safetensors"  # a copy, so that going on needs no file from elsewhere
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _DIGEST_BYTES = 32
 _KEY = "state"
 
