@@ -24,7 +24,7 @@ from effnet.training.folds import CrossValidation
 from effnet.training.order import RULES, defaults, explain, undertake
 from effnet.training.origins import open_origin
 from effnet.training.results import TrainResult
-from effnet.training.resuming import resume
+from effnet.training.resuming import resume, saying_how_to_go_on
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,8 @@ def run(args: Sequence[str]) -> None:
         if recipe == RULES and not form.origin.probe:
             reporter.message(explain(dataset, form.config))
         reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {folder}")
-        result = run_training(Training(dataset, form.config, limits, asked), folder, reporter)
+        with saying_how_to_go_on(folder, reporter):
+            result = run_training(Training(dataset, form.config, limits, asked), folder, reporter)
     show_result(result, form.json)
 
 
@@ -85,7 +86,7 @@ def resume_run(args: Sequence[str]) -> None:
             "--resume goes on with the data and settings of the interrupted training and takes no others; "
             "for other settings start a new run with another --out"
         )
-    with TerminalReporter(quiet=form.json) as reporter:
+    with TerminalReporter(quiet=form.json) as reporter, saying_how_to_go_on(form.resume, reporter):
         result = resume(form.resume, reporter=reporter)
     show_result(result, form.json)
 

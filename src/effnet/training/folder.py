@@ -8,6 +8,7 @@ from filelock import FileLock, Timeout
 
 from effnet.data.datasets import SPLIT_FOLDERS, DataSet
 from effnet.errors import EffnetError, UsageError
+from effnet.evaluation.record import METRICS_FILE
 from effnet.training import state
 from effnet.training.folds import is_unfinished
 
@@ -88,6 +89,14 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise EffnetError(f"cannot write to {folder}: {error.strerror}") from error
     try:
+        remove_cut_off(folder)
         yield
     finally:
         lock.release()
+
+
+def remove_cut_off(folder: Path) -> None:
+    """Remove what a run that was killed while it wrote a file has left of it: a state may be large."""
+    for name in (state.STATE_FILE, MODEL_FILE, METRICS_FILE):
+        for path in folder.glob(f".{name}.*"):  # as `write_bytes` names what is not whole yet
+            path.unlink(missing_ok=True)
