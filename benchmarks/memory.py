@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py [--only "b0, 224², batch 16" …]
 
-Each figure comes from a fresh process. One foresees, by small pieces, as `effnet train` does; the other trains
+Each figure comes from a fresh process. One foresees by small pieces, as `effnet train` does; the other trains
 for a few steps of the whole batch, and its peak is read off. Both are bytes beyond weights and their average.
 """
 

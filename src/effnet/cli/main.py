@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from effnet import __version__
+from effnet.cli.visible import visible
 from effnet.errors import EffnetError, MissingExtraError, UsageError, unknown_name
 
 # name -> (module, one line of help). A command's module is imported when that command runs.
@@ -145,8 +146,8 @@ def _missing_extra(module: str, extra: str) -> MissingExtraError:
 
 
 def _fail(message: str, code: int) -> int:
-    """Print a message as one line, even if a name in it has several."""
-    line = message.replace("\n", " ")
+    """Print a message as one line, even if a name in it has several or would steer the terminal."""
+    line = visible(message.replace("\n", " "))
     sys.stderr.write(f"effnet: {line}\n")
     return code
 
