@@ -15,7 +15,11 @@ from time import monotonic, sleep
 PATIENCE = 1800.0  # seconds until something that must happen has happened
 LOOK_SECONDS = 0.5
 PROGRAM = Path(__file__).with_name("poisoned_training.py")
-NOBODY = 65534
+WITHOUT_POWER = (
+    sys.executable, "-c",
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(24, 1, 0, 0, 0); os.execv(sys.argv[1], sys.argv[1:])",
+)  # fmt: skip
+"""Starts a command that obeys the permissions of files even as root: without CAP_DAC_OVERRIDE."""
 
 
 STARTED: "list[Life]" = []
@@ -64,12 +68,14 @@ class Run:
         """Whether epochs are still to come."""
         return self.epochs_done < self.epochs
 
-    def live(self, *, largest_file: int | None = None, user: int | None = None) -> "Life":
+    def live(self, *, largest_file: int | None = None, powerless: bool = False) -> "Life":
         """Start a process that begins the training, or goes on with it."""
         begun = ["train", "--resume", str(self.folder)]
         anew = ["train", str(self.data), "--out", str(self.folder), "--epochs", str(self.epochs)]
         arguments = begun if self.is_begun else [*anew, *self.flags, "--overwrite"]
-        life = Life([sys.executable, str(PROGRAM), self.bad_steps, *arguments], lambda: self.is_busy, user)
+        before = WITHOUT_POWER if powerless and os.geteuid() == 0 else ()
+        command = [*before, sys.executable, str(PROGRAM), self.bad_steps, *arguments]
+        life = Life(command, lambda: self.is_busy)
         if largest_file is not None:
             resource.prlimit(life.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
         return life
@@ -82,14 +88,13 @@ class Life:
     command: list[str]
     is_busy: Callable[[], bool]
     """Whether it is worth a look: before the end, when workers and memory are given back."""
-    user: int | None = None
     looks: list[Look] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             self.command, stdout=subprocess.DEVNULL, stderr=pipe, text=True, errors="replace",
-            start_new_session=True, user=self.user,
+            start_new_session=True,
         )  # fmt: skip
         STARTED.append(self)
         self.said = ""
@@ -132,6 +137,8 @@ class Life:
         end_group(self.pid)  # workers of a process that was killed
         for thread in self._threads:
             thread.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
         return code
 
     def _listen(self) -> None:

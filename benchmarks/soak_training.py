@@ -55,7 +55,6 @@ def main() -> None:
     arguments = parser().parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        root.chmod(0o755)  # the user who may not write must get there
         os.environ["EFFNET_CACHE"] = str(root / "cache")
         try:
             row = soak(root, arguments)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import active_children
+from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -94,6 +95,7 @@ class Workers:
         try:
             yield
         except (EOFError, ConnectionError, FileNotFoundError) as error:  # while it handed over images
+            wait([child.sentinel for child in self._children], timeout=1.0)  # its end comes a moment later
             raise WorkerDiedError(reason_of(self._dead()) or type(error).__name__) from error
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):

@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 from effnet.data.datasets import SPLIT_FOLDERS, DataSet
 from effnet.errors import EffnetError, UsageError
 from effnet.evaluation.record import METRICS_FILE
+from effnet.files import check_folder
 from effnet.training import state
 from effnet.training.folds import is_unfinished
 
@@ -81,8 +82,8 @@ def locked(folder: Path) -> Iterator[None]:
 
     """
     lock = FileLock(folder / LOCK_FILE, timeout=0)
+    check_folder(folder)  # an old lock may be there, and the folder to read only
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise FolderInUseError(f"another run is writing to {folder}; choose another --out, or wait") from None
