@@ -148,7 +148,7 @@ def main() -> None:
         with kept_memory(torch.device("cpu")):
             print(QUESTIONS[question](CASES[int(number)]))
         return
-    rows = []
+    rows: list[dict[str, Any]] = []
     for case in [case for case in CASES if not arguments.only or case.name in arguments.only]:
         figures = {question: answered(case, question) for question in QUESTIONS}
         error = figures["foreseen"] / figures["taken"] - 1

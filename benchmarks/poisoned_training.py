@@ -4,6 +4,7 @@ python benchmarks/poisoned_training.py STEP[,STEP …] train DATA …
 """
 
 import sys
+from typing import Any
 
 from torch import Tensor
 
@@ -16,12 +17,13 @@ def poison(steps: frozenset[int]) -> None:
     """Let the gradient of the first weights be NaN at these steps of a training, counted from 1."""
     sound = Trainer.update
 
-    def update(trainer: Trainer, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
-        if trainer.step + 1 not in steps:
-            return sound(trainer, batch, lr)
-        hook = next(trainer.network.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    def update(self: Trainer, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
+        if self.step + 1 not in steps:
+            return sound(self, batch, lr)
+        weights: Any = next(self.network.parameters())
+        hook = weights.register_hook(lambda gradient: gradient * float("nan"))
         try:
-            return sound(trainer, batch, lr)
+            return sound(self, batch, lr)
         finally:
             hook.remove()
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.markup import escape
+from safetensors.numpy import save_file
 
 import effnet
 from effnet import modelfile
@@ -156,7 +157,7 @@ def test_a_recipe_is_values_and_nothing_else(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.toml").write_text(text)
     with pytest.raises(UsageError):
-        effnet.train("digits", recipe=load_recipe("a.toml"), out=tmp_path / "run")
+        effnet.train("digits", recipe="a.toml", out=tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["a.toml"]
 
 
@@ -186,7 +187,7 @@ def small_file(path: Path, **changes: object) -> Path:
         header = json.loads(file.metadata()[modelfile.METADATA_KEY])
     header["spec"] |= changes
     arrays = modelfile.load(path)[1]
-    modelfile.save_file(arrays, path, {modelfile.METADATA_KEY: json.dumps(header), "format": "pt"})
+    save_file(arrays, path, {modelfile.METADATA_KEY: json.dumps(header), "format": "pt"})
     return path
 
 

@@ -27,7 +27,7 @@ def poison(trained: Trainer, *steps: int, value: float = NAN) -> list[str]:
             gradient.view(-1)[0] = value
         return gradient
 
-    trained.network.get_parameter("classifier.weight").register_hook(spoil)
+    trained.network.get_parameter("classifier.weight").register_hook(spoil)  # type: ignore[no-untyped-call]
     return said
 
 

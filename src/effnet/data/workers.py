@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
-from torch.utils.data._utils.signal_handling import _remove_worker_pids
 
 from effnet.data.tasks import CHUNKS_AHEAD, Decoded, Decoder, Sent, Task, Tasks
 from effnet.errors import EffnetError
@@ -179,7 +178,7 @@ def forget_pids(running: Any) -> None:
     It would raise RuntimeError wherever this process is at that moment: in the middle of a step, say. We look
     between two tasks instead.
     """
-    _remove_worker_pids(id(running))
+    torch._C._remove_worker_pids(id(running))  # type: ignore[attr-defined]
     running._worker_pids_set = False
 
 
