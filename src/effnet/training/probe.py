@@ -35,7 +35,7 @@ def is_shortage(error: BaseException | None) -> bool:
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that a step takes: gradients, the optimizer's memory, the batch; then activations for each image."""
+    """Bytes that a step takes: gradients, the optimizer's memory, the batch; then activations by image."""
 
     constant: float
     per_image: float
