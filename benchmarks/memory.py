@@ -72,6 +72,9 @@ CASES = (
     Case("b2", 260, 16, {"checkpoint_stages": True, "optim": {"accumulate": 2}}),
     Case("b0", 224, 16, {"native": False, "precision": "float32"}),
     Case("b0-cifar", 32, 128, {"optim": {"name": "adamw", "lr": 0.001}}),
+    Case("b0-cifar", 32, 32),
+    Case("mobilenet-v2", 128, 24),
+    Case("resnet-18", 128, 48),
 )
 
 

@@ -179,20 +179,21 @@ def test_a_state_is_numbers_and_json(tmp_path: Path) -> None:
         states.load(tmp_path)
 
 
-def small_file(path: Path, **changes: object) -> Path:
-    """Write a model file whose header says other things of its network than its weights do."""
+def small_file(path: Path, channels: int) -> Path:
+    """Write a model file whose header says that the last layers have other channels than their weights do."""
     spec = replace(scale(B0_CIFAR, -8), resolution=8)
     modelfile.save(path, ModelHeader(spec, Preprocess(8), ("a", "b")), arrays_of(ConvNet(spec, 2)))
     with modelfile._open(path) as file:
         header = json.loads(file.metadata()[modelfile.METADATA_KEY])
-    header["spec"] |= changes
+    for layer in (header["spec"]["stages"][-1], header["spec"]["head"]):
+        layer["out_channels"] = channels
     arrays = modelfile.load(path)[1]
     save_file(arrays, path, {modelfile.METADATA_KEY: json.dumps(header), "format": "pt"})
     return path
 
 
 def test_a_small_file_of_an_enormous_network_is_refused_before_it_is_built(tmp_path: Path) -> None:
-    path = small_file(tmp_path / "model.safetensors", head={"out_channels": 65_536})
+    path = small_file(tmp_path / "model.safetensors", 65_536)
     with pytest.raises(
         ModelFileError, match=r"would have [\d,]+ parameters, and the file holds [\d,]+ numbers"
     ):

@@ -98,8 +98,8 @@ class Probe:
             return self.known
         small = piece = self.smallest
         low = high = min(self.first, self.measure(small))
-        while high - low < CLEAR_BYTES and 2 * piece <= self.batch_size and 2 * high < self.free:
-            piece *= 2
+        while high - low < CLEAR_BYTES and piece < self.batch_size and 2 * high < self.free:
+            piece = min(2 * piece, self.batch_size)
             high = self.measure(piece)
         high = min(high, self.measure(piece))
         per_image = max(1.0, (high - low) / (piece - small) if piece > small else low / small)
