@@ -156,10 +156,8 @@ def test_a_training_whose_worker_is_killed_ends_in_the_same_bits(
     effnet.train("digits", out=tmp_path, reporter=listener, data=data, **SETTINGS)
     assert listener.done
     said = [line for line in listener.messages if "has died" in line]
-    assert said in (
-        [],
-        ["warning: a process that decodes images has died (SIGKILL); others take over its work"],
-    )
+    assert len(said) <= 1  # none where its work was done already
+    assert all(line.endswith("; others take over its work") for line in said)
     assert_same_run(tmp_path, undisturbed)
 
 
