@@ -146,7 +146,8 @@ def plan(epochs: int, kills: int, others: Sequence[str], random: Random) -> list
     random.shuffle(hard)
     last = max(1, int(HURT_SHARE * epochs))
     early = sorted(random.randint(1, last) for _ in (*hard, *soft))
-    late = sorted(random.randint(last + 1, epochs - 1) for _ in soft)
+    end = max(last + 1, int(0.95 * epochs))  # a second run after the end would begin anew
+    late = sorted(random.randint(last + 1, end) for _ in soft)
     names = [*hard, *soft]
     random.shuffle(names)
     random.shuffle(soft)
