@@ -178,7 +178,7 @@ def forget_pids(running: Any) -> None:
     It would raise RuntimeError wherever this process is at that moment: in the middle of a step, say. We look
     between two tasks instead.
     """
-    torch._C._remove_worker_pids(id(running))  # type: ignore[attr-defined]
+    torch._C._remove_worker_pids(id(running))
     running._worker_pids_set = False
 
 
