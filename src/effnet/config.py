@@ -164,6 +164,10 @@ class TrainConfig:
     """Stop after so many epochs without a higher validation accuracy; never when not given."""
     save_minutes: Annotated[float, Field(gt=0.0)] = 10.0
     """The state is saved after every epoch, and in long ones every so many minutes."""
+    hang_minutes: Annotated[float, Field(gt=0.0, le=10_000.0)] = 10.0
+    """Of several processes, one that is silent for so long counts as hung, and all are ended."""
+    sync_bn: bool = False
+    """Batch normalisation over the images of all processes, on GPUs; else each normalises by its own."""
     device: DeviceName = "auto"
     """Where to compute: auto takes a GPU if there is one."""
     precision: PrecisionName = "auto"

@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EffnetError as error:
         if debug:
             raise
-        return _fail(str(error), error.exit_code)
+        return _fail(_of_one_process(error), error.exit_code)
     except ModuleNotFoundError as error:
         if debug or error.name not in INSTALL:
             raise
@@ -144,10 +144,19 @@ def _missing_extra(module: str, extra: str) -> MissingExtraError:
     return MissingExtraError(f"this command needs {module}; install it with: pip install 'effnet[{extra}]'")
 
 
+def _of_one_process(error: EffnetError) -> str:
+    """Return what a process of a group says of an error; nothing, where the first one speaks for all."""
+    rank = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
+    if rank == "0":
+        return str(error)
+    return "" if error.is_common else f"process {rank}: {error}"
+
+
 def _fail(message: str, code: int) -> int:
     """Print a message as one line, even if a name in it has several."""
     line = message.replace("\n", " ")
-    sys.stderr.write(f"effnet: {line}\n")
+    if line:
+        sys.stderr.write(f"effnet: {line}\n")
     return code
 
 

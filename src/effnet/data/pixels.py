@@ -16,6 +16,7 @@ from effnet.config import DataConfig
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
 from effnet.data.scan import EncodedReader
+from effnet.data.share import WHOLE, Share
 from effnet.errors import DataError
 from effnet.imaging.preprocess import Preprocess
 
@@ -51,8 +52,8 @@ class PixelSource(Protocol):
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[Stored]:
         """Yield the images at each of these places: as many, an unreadable one replaced by another."""
 
-    def once(self, batch_size: int) -> Iterator[Stored]:
-        """Yield every readable image once, in order."""
+    def once(self, batch_size: int, share: Share = WHOLE) -> Iterator[Stored]:
+        """Yield every readable image of a share once, in order."""
 
     def release(self) -> None:
         """Give back what it holds beside memory; it can be used again."""
@@ -154,10 +155,11 @@ class Pixels:
             index = torch.from_numpy(batch).to(self.images.device)
             yield self.images.index_select(0, index), self.labels[index]  # ten times as fast as [index]
 
-    def once(self, batch_size: int) -> Iterator[Stored]:
-        """Yield every image once, in order."""
-        for start in range(0, len(self), batch_size):
-            part = slice(start, start + batch_size)
+    def once(self, batch_size: int, share: Share = WHOLE) -> Iterator[Stored]:
+        """Yield every image of a share once, in order."""
+        own = share.of(len(self))
+        for start in range(own.start, own.stop, batch_size):
+            part = slice(start, min(start + batch_size, own.stop))
             yield self.images[part], self.labels[part]
 
     def release(self) -> None:

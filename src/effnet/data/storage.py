@@ -8,8 +8,8 @@ import PIL
 
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
-from effnet.data.memory import free_memory
-from effnet.data.pixels import PixelFormat, PixelSource, Reading, read_pixels, skipped
+from effnet.data.memory import free_memory, free_on_machine
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, read_pixels, skipped
 from effnet.data.stream import Stream
 from effnet.data.workers import num_workers
 from effnet.errors import DataError
@@ -42,6 +42,20 @@ def open_pixels(samples: Samples, form: PixelFormat, reading: Reading) -> PixelS
     for problem in pixels.broken:
         reading.say(skipped(problem))
     return pixels.to(reading.device)
+
+
+def place(samples: Samples, form: PixelFormat, reading: Reading, num_processes: int) -> Storage:
+    """Choose where images live that each of so many processes on this machine needs.
+
+    In memory if the copies of all fit, on the machine and, one each, on a device of their own.
+    """
+    if reading.config.storage != "auto":
+        return reading.config.storage
+    needed = len(samples) * form.num_bytes
+    fits = needed * num_processes <= SHARE * free_on_machine() and needed <= SHARE * free_memory(
+        reading.device
+    )
+    return "memory" if fits else "stream"
 
 
 def figures(samples: Samples, needed: int, free: int) -> str:

@@ -39,6 +39,8 @@ NOT_IN_KEY = (
     "drop_path",
     "bn_momentum",
     "save_minutes",
+    "hang_minutes",
+    "sync_bn",  # a trial is one process
 )
 LATER = ("finetune", "distill", "progressive")
 

@@ -1,0 +1,105 @@
+"""Joining the group that torchrun, or `effnet train --gpus`, started a process for."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch import distributed as dist
+
+from effnet.data.share import Share
+from effnet.errors import UsageError
+from effnet.training.group import ALONE, Group
+from effnet.training.parts import Parts
+from effnet.training.processes import Processes
+
+NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""What torchrun sets for each process; LOCAL_RANK and LOCAL_WORLD_SIZE beside them."""
+
+
+@contextmanager
+def joined(environ: Mapping[str, str] = os.environ) -> Iterator[None]:
+    """Join the group that this process was started for, if it was started for one.
+
+    Raises:
+        UsageError: a part of what torchrun sets is missing.
+
+    """
+    if not is_member(environ):
+        yield
+        return
+    backends = "gloo"
+    if torch.cuda.is_available():
+        backends = "cpu:gloo,cuda:nccl"
+        torch.cuda.set_device(int(environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    dist.init_process_group(backends)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def is_member(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether a process was started for a group.
+
+    Raises:
+        UsageError: a part of what torchrun sets is missing.
+
+    """
+    if "RANK" not in environ and "WORLD_SIZE" not in environ:
+        return False
+    missing = [name for name in NEEDED if not environ.get(name)]
+    if missing:
+        there = "RANK" if environ.get("RANK") else "WORLD_SIZE"
+        raise UsageError(
+            f"the environment has {there} and not {', '.join(missing)}: a process of a group needs them all; "
+            f"start with torchrun, which sets them, or take {there} out of the environment"
+        )
+    return True
+
+
+def current() -> Group:
+    """Return the group of this process."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return ALONE
+    return Processes(Share(dist.get_rank(), dist.get_world_size()))
+
+
+def shared(parts: Parts) -> Parts:
+    """Return a training as one that this process's group shares.
+
+    Raises:
+        UsageError: it cannot be shared out among so many processes, on such a device.
+
+    """
+    group, device = current(), parts.device.type
+    size, here = group.share.size, group.num_here
+    if group is ALONE:
+        return parts
+    if device == "cuda" and here > torch.cuda.device_count():
+        raise UsageError(
+            f"{here} processes on this machine and {in_words(torch.cuda.device_count())}: each needs its own; "
+            f"start fewer, or add --device cpu"
+        )
+    if device not in ("cpu", "cuda"):
+        raise UsageError(
+            f"{size} processes and device {device}: they can share a training on cpu and cuda only"
+        )
+    num_images = min(parts.config.batch_size, len(parts.splits.train))
+    if num_images < size:
+        raise UsageError(
+            f"batch_size = {num_images} and {size} processes: each needs at least one image of a "
+            f"batch; take a larger batch_size or fewer processes"
+        )
+    return replace(parts, group=group.timed(parts.config.hang_minutes))
+
+
+def in_words(num_gpus: int) -> str:
+    """Say how many GPUs there are."""
+    return {0: "no GPU", 1: "1 GPU"}.get(num_gpus, f"{num_gpus} GPUs")
+
+
+def num_restarts(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how often the elastic launcher has started this group again."""
+    return int(environ.get("TORCHELASTIC_RESTART_COUNT", 0))
