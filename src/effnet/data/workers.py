@@ -25,7 +25,7 @@ from effnet.errors import DataError, EffnetError
 MAX_WORKERS = 16
 CHUNKS_AHEAD = 2  # for each worker
 CHUNK_BYTES = 4 << 20
-# What a training hears itself: it saves, then ends its workers. SIGUSR1 is a scheduler's warning before the end.
+# What a training hears itself: it saves, then ends its workers. SIGUSR1 is a scheduler's warning.
 SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 SHARED_MEMORY = Path("/dev/shm")  # where images lie on their way; containers often have 64 MB
 

@@ -1,7 +1,8 @@
 """The processes of one training, as one value: what they share out, and what they agree on.
 
 A process alone is `ALONE`, of which nothing asks anything. Several are `Processes`, started by torch's
-elastic launcher: each computes its share of every batch, and the mean of their gradients is that of the whole batch.
+elastic launcher: each computes its share of every batch, and the mean of their gradients is that of the
+whole batch.
 """
 
 from collections.abc import Callable

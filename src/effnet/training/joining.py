@@ -79,8 +79,8 @@ def shared(parts: Parts) -> Parts:
         return parts
     if device == "cuda" and here > torch.cuda.device_count():
         raise UsageError(
-            f"{here} processes on this machine and {in_words(torch.cuda.device_count())}: each needs its own; "
-            f"start fewer, or add --device cpu"
+            f"{here} processes on this machine and {in_words(torch.cuda.device_count())}: each needs "
+            f"its own; start fewer, or add --device cpu"
         )
     if device not in ("cpu", "cuda"):
         raise UsageError(

@@ -64,7 +64,7 @@ class Processes(Group):
 
         Before each step it copies buffers from the first process: the statistics that are kept are those.
         """
-        # Kernels of 1×1 have strides that mean nothing, and DDP finds them to differ: it costs a copy of a few KB.
+        # Kernels of 1×1 have strides that mean nothing, and DDP finds them different: a copy.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
         return DistributedDataParallel(
             network, process_group=self.handle, find_unused_parameters=may_rest, gradient_as_bucket_view=True
