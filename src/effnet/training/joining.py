@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import torch
 from torch import distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from effnet.data.share import Share
 from effnet.errors import UsageError
 from effnet.training.group import ALONE, Group
 from effnet.training.parts import Parts
-from effnet.training.processes import Processes
+from effnet.training.processes import LostPeerError, Processes
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun sets for each process; LOCAL_RANK and LOCAL_WORLD_SIZE beside them."""
@@ -23,21 +24,57 @@ def joined(environ: Mapping[str, str] = os.environ) -> Iterator[None]:
     """Join the group that this process was started for, if it was started for one.
 
     Raises:
-        UsageError: a part of what torchrun sets is missing.
+        UsageError: a part of what torchrun sets is missing, or it could not start the group again.
+        LostPeerError: the other processes do not come.
 
     """
     if not is_member(environ):
         yield
         return
-    backends = "gloo"
-    if torch.cuda.is_available():
-        backends = "cpu:gloo,cuda:nccl"
-        torch.cuda.set_device(int(environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
-    dist.init_process_group(backends)
+    check_restarts(environ)
+    join(environ)
     try:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def join(environ: Mapping[str, str]) -> None:
+    """Meet the other processes: collectives of tensors on CPUs go by gloo, of those on GPUs by NCCL."""
+    backends = "gloo"
+    if torch.cuda.is_available():
+        backends = "cpu:gloo,cuda:nccl"
+        torch.cuda.set_device(int(environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
+    try:
+        store, rank, size = next(rendezvous("env://"))
+        # The launcher keeps the store over a restart, with the addresses of processes that are gone.
+        fresh = dist.PrefixStore(f"effnet/{num_restarts(environ)}", store)
+        dist.init_process_group(backends, store=fresh, rank=rank, world_size=size)
+    except RuntimeError as error:
+        raise LostPeerError(
+            f"process {environ['RANK']} of {environ['WORLD_SIZE']} does not reach the others through "
+            f"{environ['MASTER_ADDR']}:{environ['MASTER_PORT']}: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def check_restarts(environ: Mapping[str, str]) -> None:
+    """Refuse a launcher on several machines that shares its store with the processes and restarts them.
+
+    It does not count restarts alike on all machines, so a new group would read what one before it has left
+    (https://github.com/pytorch/pytorch/issues/135712).
+
+    Raises:
+        UsageError: says which variable to set.
+
+    """
+    many = int(environ.get("GROUP_WORLD_SIZE", 1)) > 1
+    restarts = int(environ.get("TORCHELASTIC_MAX_RESTARTS", 0)) > 0
+    if many and restarts and environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        raise UsageError(
+            "torchrun with --max-restarts on several machines: set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in "
+            "its environment on each of them and take --rdzv-backend c10d, or a group that is started again "
+            "would not find together"
+        )
 
 
 def is_member(environ: Mapping[str, str] = os.environ) -> bool:

@@ -33,7 +33,8 @@ def launch(wanted: Launch, arguments: Sequence[str]) -> int:
         EffnetError: a process died again after the last restart.
 
     """
-    os.environ.setdefault("LOGLEVEL", "ERROR")  # of the launcher, read when it is imported
+    # A store of the launcher's would keep addresses of processes that are gone: see `check_restarts`.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", GRACE_SECONDS)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_cores() // wanted.count)))
     with tempfile.TemporaryDirectory(prefix="effnet-") as folder:
