@@ -2,8 +2,11 @@
 
 import os
 import pickle
+import tempfile
+import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -19,9 +22,11 @@ T = TypeVar("T")
 
 
 def together(folder: Path, size: int, work: Callable[[Group], T]) -> list[T]:
-    """Do something in so many processes that form a group; return what each of them returns."""
-    place = folder / f"of-{size}"
-    place.mkdir()
+    """Do something in so many processes that form a group; return what each of them returns.
+
+    One that the group dismisses returns nothing.
+    """
+    place = Path(tempfile.mkdtemp(dir=folder))
     pids = [fork(place, Share(rank, size), work) for rank in range(size)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     assert codes == [0] * size, [path.read_text() for path in sorted(place.glob("*.error"))]
@@ -44,10 +49,12 @@ def fork(place: Path, share: Share, work: Callable[[Group], object]) -> int:
         dist.init_process_group(
             "gloo", store=store, rank=share.rank, world_size=share.size, timeout=timedelta(seconds=60)
         )
-        result = work(Processes(share))
+        result = None
+        with suppress(SystemExit):
+            result = work(Processes(share))
         (place / f"{share.rank}.result").write_bytes(pickle.dumps(result))
         code = 0
     except BaseException as error:
-        (place / f"{share.rank}.error").write_text(repr(error))
+        (place / f"{share.rank}.error").write_text("".join(traceback.format_exception(error)))
     finally:
         os._exit(code)
