@@ -45,7 +45,7 @@ def fork(place: Path, share: Share, work: Callable[[Group], object]) -> int:
     code = 1
     try:
         torch.set_num_threads(1)  # OpenMP's threads do not survive a fork
-        store = dist.FileStore(str(place / "store"), share.size)
+        store = dist.FileStore(str(place / "store"), share.size)  # type: ignore[attr-defined]
         dist.init_process_group(
             "gloo", store=store, rank=share.rank, world_size=share.size, timeout=timedelta(seconds=60)
         )

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from forked import together
@@ -19,6 +19,7 @@ from whole_runs import Listener, StopError, assert_same_run
 
 import effnet
 from effnet.cli.main import main
+from effnet.data.pixels import PixelSource
 from effnet.errors import EffnetError
 from effnet.modelfile import load as load_model
 from effnet.training import state as states
@@ -65,7 +66,8 @@ class Running:
 
     def members(self) -> list[int]:
         """Return the numbers of the processes that train, by rank."""
-        pid, found = self.process.pid, {}
+        pid = self.process.pid
+        found: dict[int, int] = {}
         for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
             variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
             found |= {int(text[5:]): child for text in variables if text.startswith(b"RANK=")}
@@ -160,7 +162,8 @@ def some_steps(group: Group, state: State | None, last: int) -> tuple[list[list[
     It is saved every third step.
     """
     trained = member(tiny(**SAME_FOR_ALL, epochs=1, batch_size=16), group)
-    trained.train.pixels = read = Read(trained.train.pixels)
+    read = Read(trained.train.pixels)
+    trained.train.pixels = cast(PixelSource, read)
     saved: list[State] = []
     if state is not None:
         restore(trained, state)
@@ -208,7 +211,9 @@ def test_a_training_goes_on_in_one_process_in_two_and_in_one(tmp_path: Path) -> 
         effnet.train("digits", out=out, reporter=Listener(1), **{**SETTINGS, **settings})
     together(tmp_path, 2, lambda group: part(group, 2))
     effnet.resume(out)
-    (_, alone), (_, changing) = (load_model(folder / "model.safetensors") for folder in (tmp_path / "alone", out))
+    (_, alone), (_, changing) = (
+        load_model(folder / "model.safetensors") for folder in (tmp_path / "alone", out)
+    )
     assert max(abs(alone[name] - changing[name]).max() for name in alone) < 1e-5
 
 
@@ -236,5 +241,3 @@ def test_what_the_first_process_refuses_all_refuse(tmp_path: Path) -> None:
     first, second = together(tmp_path, 2, resumed)
     assert first == second
     assert "holds no unfinished training" in first
-
-

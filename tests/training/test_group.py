@@ -1,7 +1,7 @@
 """Several processes train as one does: the same images, the same gradients, the same decisions."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,10 +9,11 @@ import torch
 from forked import together
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_training import fit, ignore, tiny, trainer
+from tiny_training import digits, fit, ignore, tiny, trainer
 from torch import Tensor
 
 from effnet.config import TrainConfig
+from effnet.data.pixels import PixelSource
 from effnet.data.share import Share
 from effnet.training.compute import PLAIN, Compute
 from effnet.training.group import ALONE, Group
@@ -106,9 +107,10 @@ def test_only_images_of_the_own_slice_are_read() -> None:
             return self.pixels.batches(rows)
 
     loader = trainer(tiny(batch_size=32)).train
-    loader.pixels, loader.share = Counted(loader.pixels), Share(1, 4)
+    counted = Counted(loader.pixels)
+    loader.pixels, loader.share = cast(PixelSource, counted), Share(1, 4)
     assert [len(labels) for _, labels in loader.epoch(0)] == [8] * 5
-    assert loader.pixels.read == 5 * 8
+    assert counted.read == 5 * 8
 
 
 def judged(group: Group) -> tuple[Tensor, int, int]:
@@ -132,9 +134,7 @@ def test_every_validation_image_counts_once_with_any_number_of_processes(tmp_pat
 def test_more_processes_than_validation_images(tmp_path: Path) -> None:
     def few(group: Group) -> float:
         trained = member(tiny(epochs=1), group)
-        trained.val.pixels = trained.val.pixels.__class__(
-            trained.val.pixels.images[:2], trained.val.pixels.labels[:2], ("a", "b")
-        )
+        trained.val.pixels = digits(1600, 1602)
         return trained._validate(trained.network, 0, averaged=False)[1]
 
     assert together(tmp_path, 3, few) == [pytest.approx(few(ALONE))] * 3

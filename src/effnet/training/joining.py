@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 from torch import distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from effnet.data.share import Share
@@ -48,7 +49,7 @@ def join(environ: Mapping[str, str]) -> None:
     try:
         store, rank, size = next(rendezvous("env://"))
         # The launcher keeps the store over a restart, with the addresses of processes that are gone.
-        fresh = dist.PrefixStore(f"effnet/{num_restarts(environ)}", store)
+        fresh = PrefixStore(f"effnet/{num_restarts(environ)}", store)
         dist.init_process_group(backends, store=fresh, rank=rank, world_size=size)
     except RuntimeError as error:
         raise LostPeerError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +57,7 @@ class Processes(Group):
 
     def with_common_norms(self, network: ConvNet) -> ConvNet:
         """Return the network with batch normalisation over the images of all processes: GPUs only."""
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network, self.handle)  # type: ignore[no-any-return]
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network, self.handle)  # type: ignore[no-any-return,no-untyped-call]
 
     def wrap(self, network: nn.Module, *, may_rest: bool) -> nn.Module:
         """Return the network in torch's DDP.
@@ -102,7 +102,7 @@ class Processes(Group):
         with self.watched():
             if self.is_first:
                 try:
-                    found = [find(), None]
+                    found: list[Any] = [find(), None]
                 except EffnetError as error:
                     dist.broadcast_object_list([None, (str(error), error.exit_code)], group=self.handle)
                     raise
@@ -112,7 +112,7 @@ class Processes(Group):
         value, problem = found
         if problem is not None:
             raise PeerError(*problem)
-        return value  # type: ignore[return-value]
+        return cast(T, value)
 
     def gather(self, pairs: Pairs) -> Pairs:
         """Return the answers of all processes, in their order, on the CPU."""
@@ -124,7 +124,7 @@ class Processes(Group):
     def copy_buffers(self, *networks: nn.Module | None) -> None:
         """Give all processes the statistics of batch normalisation that the first one has."""
         for network in networks:
-            for buffer in () if network is None else network.buffers():
+            for buffer in [] if network is None else network.buffers():
                 dist.broadcast(buffer, 0, group=self.handle)
 
     @contextmanager
