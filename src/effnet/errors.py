@@ -11,6 +11,8 @@ class EffnetError(Exception):
     exit_code = 1
     is_common = False
     """Whether all processes of a training fail with it at once: then the first one speaks for all."""
+    at_once = False
+    """Whether the process ends with it at once: threads of a library may wait for it, and it for them."""
 
 
 class UsageError(EffnetError):

@@ -6,10 +6,9 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import distributed as dist
@@ -30,7 +29,9 @@ def together(folder: Path, size: int, work: Callable[[Group], T]) -> list[T]:
     pids = [fork(place, Share(rank, size), work) for rank in range(size)]
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
     assert codes == [0] * size, [path.read_text() for path in sorted(place.glob("*.error"))]
-    return [pickle.loads((place / f"{rank}.result").read_bytes()) for rank in range(size)]
+    results = [place / f"{rank}.result" for rank in range(size)]
+    found = [pickle.loads(result.read_bytes()) if result.exists() else None for result in results]
+    return cast(list[T], found)
 
 
 def fork(place: Path, share: Share, work: Callable[[Group], object]) -> int:
@@ -49,9 +50,7 @@ def fork(place: Path, share: Share, work: Callable[[Group], object]) -> int:
         dist.init_process_group(
             "gloo", store=store, rank=share.rank, world_size=share.size, timeout=timedelta(seconds=60)
         )
-        result = None
-        with suppress(SystemExit):
-            result = work(Processes(share))
+        result = work(Processes(share))
         (place / f"{share.rank}.result").write_bytes(pickle.dumps(result))
         code = 0
     except BaseException as error:

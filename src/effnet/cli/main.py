@@ -77,7 +77,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EffnetError as error:
         if debug:
             raise
-        return _fail(_of_one_process(error), error.exit_code)
+        code = _fail(_of_one_process(error), error.exit_code)
+        if error.at_once:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        return code
     except ModuleNotFoundError as error:
         if debug or error.name not in INSTALL:
             raise

@@ -23,7 +23,7 @@ from effnet.sizing.budget.sized_training import run as run_training
 from effnet.training.folder import run_folder
 from effnet.training.folds import CrossValidation
 from effnet.training.interrupt import InterruptedTrainingError
-from effnet.training.joining import current, joined, num_restarts
+from effnet.training.joining import current, is_member, joined, num_restarts
 from effnet.training.launch import launch, tell_launcher
 from effnet.training.order import RULES, defaults, explain, undertake
 from effnet.training.origins import open_origin
@@ -73,6 +73,7 @@ def run(args: Sequence[str]) -> None:
             and stopped
         ):
             error.exit_code = 0  # of this process: another code would be a reason to start it again
+        error.at_once = is_member()  # as `dismiss` does
         raise
 
 

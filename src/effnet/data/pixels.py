@@ -158,9 +158,8 @@ class Pixels:
     def once(self, batch_size: int, share: Share = WHOLE) -> Iterator[Stored]:
         """Yield every image of a share once, in order."""
         own = share.of(len(self))
-        for start in range(own.start, own.stop, batch_size):
-            part = slice(start, min(start + batch_size, own.stop))
-            yield self.images[part], self.labels[part]
+        parts = (torch.split(tensor[own], batch_size) for tensor in (self.images, self.labels))
+        yield from zip(*parts, strict=True)
 
     def release(self) -> None:
         """Hold nothing but memory."""

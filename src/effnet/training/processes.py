@@ -1,6 +1,7 @@
 """Several processes as one group: torch's DDP, and the few collectives that the loop needs beside it."""
 
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -145,7 +146,11 @@ class Processes(Group):
     def dismiss(self) -> None:
         """End this process unless it is the first: what is left is done by that one alone."""
         if not self.is_first:
-            raise SystemExit(0)
+            # No orderly end: a thread of gloo's may still wait for the interpreter's lock, to free the tensors
+            # of the last collective, while the interpreter holds it and waits for the thread (seen, rarely).
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
 
     def words(self, batch_size: int, lr: float) -> tuple[str, ...]:
         """Say how the work is shared out."""
