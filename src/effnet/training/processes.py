@@ -146,7 +146,7 @@ class Processes(Group):
     def dismiss(self) -> None:
         """End this process unless it is the first: what is left is done by that one alone."""
         if not self.is_first:
-            # No orderly end: a thread of gloo's may still wait for the interpreter's lock, to free the tensors
+            # No orderly end: a thread of gloo may still wait for the interpreter's lock, to free the tensors
             # of the last collective, while the interpreter holds it and waits for the thread (seen, rarely).
             sys.stdout.flush()
             sys.stderr.flush()
