@@ -39,6 +39,7 @@ from effnet.data.pixels import PixelFormat, Reading
 from effnet.data.samples import DataSet
 from effnet.data.storage import open_pixels
 from effnet.data.workers import num_workers
+from effnet.device import kept_memory
 from effnet.imaging.preprocess import Preprocess
 
 SIDE, CROP, BATCH_SIZE, SEED = 224, 0.875, 32, 0
@@ -51,7 +52,8 @@ def main() -> None:
     arguments = parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = gathered(arguments.folder, Path(folder), arguments.images, arguments.megapixels)
-        row = measure(root, arguments)
+        with kept_memory(torch.device("cpu")):  # as in training; it serves all loaders alike
+            row = measure(root, arguments)
     show(row)
     if arguments.record:
         recording.append("loading", row, arguments.results)

@@ -15,6 +15,7 @@ from torch import Tensor
 from effnet.config import DataConfig
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
+from effnet.data.resizing import quick_square
 from effnet.data.scan import EncodedReader
 from effnet.errors import DataError
 from effnet.imaging.preprocess import Preprocess
@@ -91,7 +92,7 @@ class PixelFormat:
     side: int
     """The resolution, or more: room for random crops."""
     draft: bool = False
-    """Whether the decoder of JPEG may make large photos smaller: for training images only, see `read`."""
+    """Whether large photos may be decoded smaller, and resized by torch: for training images only."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -116,7 +117,7 @@ class PixelFormat:
 
         """
         if self.draft and isinstance(read, EncodedReader):
-            return self.preprocess.quick_square(read.small(name, self.least_side), self.side)
+            return quick_square(read.small(name, self.least_side), self.preprocess, self.side)
         return self.pixels(read(name))
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 
 import PIL
+import torch
 
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
@@ -62,7 +63,7 @@ def open_cache(samples: Samples, form: PixelFormat, say: Callable[[str], None]) 
     decided_by = [
         CACHE_FORMAT, PIL.__version__, str(samples.files.root), form.side, preprocess.mode,
         preprocess.resized_short_side, preprocess.interpolation,
-        *([form.least_side] if form.draft else []),
+        *([form.least_side, torch.__version__] if form.draft else []),
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()
     return DecodedCache(cache_folder() / "decoded" / digest[:32], say)
