@@ -184,7 +184,8 @@ def _check_folder(study: Study) -> None:
         return
     try:
         there = json.loads(path.read_text(encoding="utf-8"))["identity"]
-        differences = _differences(there, identity(study))
+        settings = configuration.completed(there["settings"], origin=str(path))
+        differences = _differences({**there, "settings": settings}, identity(study))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EffnetError(f"{path}: cannot be read ({error!r}); choose another --out, or remove it") from None
     if differences:
