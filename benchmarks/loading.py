@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import cycle, islice
 from multiprocessing import active_children
 from pathlib import Path
 from statistics import median
@@ -62,7 +63,7 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("folder", type=Path)
-    made.add_argument("--images", type=int, default=256, help="how many of the folder")
+    made.add_argument("--images", type=int, default=1024, help="photos in an epoch")
     made.add_argument("--megapixels", type=float, help="size that each photo is brought to")
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--workers", type=int, default=num_workers(None))
@@ -72,9 +73,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def gathered(folder: Path, into: Path, count: int, megapixels: float | None) -> Path:
-    """Bring photos spread over a folder into a new one, all in one class but the last; return it."""
+    """Bring photos spread over a folder into a new one, in two classes; return it.
+
+    Where there are fewer they come several times: an epoch is longer than what loaders read ahead.
+    """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-    chosen = found[:: max(1, len(found) // count)][:count]
+    chosen = islice(cycle(found[:: max(1, len(found) // count)]), count)
     for number, path in enumerate(chosen):
         place = into / "ab"[number % 2] / f"{number:05d}.jpg"
         place.parent.mkdir(exist_ok=True)
