@@ -18,7 +18,7 @@ from effnet.data.sharded.files import SetFiles, local_files, read_table, remote_
 from effnet.data.sharded.index import INDEX_FILE, Entry, Index, Known, digest_of_bytes, parse_index
 from effnet.data.sharded.remote import HTTP, Remote, Trying
 from effnet.data.sharded.stores import CachedStore, LocalStore, Span, Store
-from effnet.data.sharded.table import Table
+from effnet.data.sharded.table import CRC32, LABEL, LENGTH, OFFSET, PLACE, Table
 from effnet.data.sources import PARTS, Source, map_splits
 from effnet.errors import DataError, UsageError, some
 
@@ -195,12 +195,9 @@ class Opening:
         """Return what reads the images of these shards."""
         tables = [self.tables[entry.tar.file] for entry in entries]
         names = np.array([name.encode() for table in tables for name in table.names])
-        spans = np.concatenate(
-            [
-                np.stack([np.full(len(t), place), t.offsets, t.lengths, t.crc32], axis=1)
-                for place, t in enumerate(tables)
-            ]
-        )
+        number = np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+        rows = np.concatenate([table.rows for table in tables])
+        spans = np.column_stack([number, rows[:, [OFFSET, LENGTH, CRC32]]])
         order = np.argsort(names, kind="stable")
         names = names[order]
         twice = names[1:][names[1:] == names[:-1]]
@@ -219,13 +216,12 @@ class Opening:
     ) -> Samples:
         """Return the images of a part."""
         tables = [self.tables[entry.tar.file] for entry in entries]
-        shards = np.repeat([number[entry.tar.file] for entry in entries], [len(table) for table in tables])
-        order = np.argsort(np.concatenate([table.places for table in tables]), kind="stable")
+        lengths = [len(table) for table in tables]
+        shards = np.repeat([number[entry.tar.file] for entry in entries], lengths)
+        rows = np.concatenate([table.rows for table in tables])
+        order = np.argsort(rows[:, PLACE], kind="stable")
         names = [name for table in tables for name in table.names]
-        labels = np.concatenate([table.labels for table in tables])
         files = None
         if files_of is not None:
-            files = files_of(entries).take(
-                np.repeat(np.arange(len(entries)), [len(t) for t in tables])[order]
-            )
-        return Samples(tuple(names[i] for i in order), labels[order], read, files, shards[order])
+            files = files_of(entries).take(np.repeat(np.arange(len(entries)), lengths)[order])
+        return Samples(tuple(names[i] for i in order), rows[order, LABEL], read, files, shards[order])

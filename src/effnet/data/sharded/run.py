@@ -176,10 +176,7 @@ class Sharding:
                     problems.append(image)
                     self.note(image)
                 else:
-                    if (
-                        writer is not None
-                        and writer.size + len(image.piece.content) > self.settings.num_bytes
-                    ):
+                    if writer is not None and writer.size_with(image.piece) > self.settings.num_bytes:
                         yield writer.finish(problems, stop)
                         number, writer, problems = number + 1, None, []
                     writer = writer or self.begin_shard(part, number)

@@ -40,8 +40,7 @@ class Columns:
 
     def table(self, skipped: list[str], stop: int, tar: tuple[int, str]) -> Table:
         """Return it as a value."""
-        numbers = np.ascontiguousarray(np.array(self.rows, np.int64).reshape(-1, 5).T)
-        return Table(tuple(self.names), *numbers, skipped=tuple(skipped), stop=stop, tar=tar)
+        return Table(tuple(self.names), np.array(self.rows, np.int64), tuple(skipped), stop, tar)
 
 
 class ShardWriter:
@@ -59,6 +58,11 @@ class ShardWriter:
     def __len__(self) -> int:
         return len(self.columns.names)
 
+    def size_with(self, piece: Piece) -> int:
+        """Return how large the shard would be in the end with this image, too."""
+        headers, label = 2 * tarfile.BLOCKSIZE, tarfile.BLOCKSIZE
+        return ended(self.size + headers + label + blocks(len(piece.content)))
+
     def add(self, image: Labelled) -> None:
         """Append an image and its class; the number of the image in its part is their key."""
         key = f"{image.place:09d}"
@@ -74,7 +78,7 @@ class ShardWriter:
         info.size, info.mode, info.mtime = len(content), 0o644, 0
         self._write(info.tobuf(tarfile.USTAR_FORMAT))
         offset = self.size
-        self._write(content + bytes(-len(content) % tarfile.BLOCKSIZE))
+        self._write(content.ljust(blocks(len(content)), b"\0"))
         return offset
 
     def _write(self, content: bytes) -> None:
@@ -84,8 +88,7 @@ class ShardWriter:
 
     def finish(self, skipped: list[str], stop: int) -> Entry:
         """End the shard and bring it to the disk, first itself, then its table."""
-        ending = 2 * tarfile.BLOCKSIZE
-        self._write(bytes(ending + -(self.size + ending) % RECORD))
+        self._write(bytes(ended(self.size) - self.size))
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -103,6 +106,16 @@ class ShardWriter:
         """Leave nothing of a shard that is not whole."""
         self._file.close()
         self.part.unlink(missing_ok=True)
+
+
+def blocks(size: int) -> int:
+    """Return the bytes that so many bytes of a member take."""
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def ended(size: int) -> int:
+    """Return the bytes of a tar file whose members take so many: two empty blocks, up to a whole record."""
+    return -(-(size + 2 * tarfile.BLOCKSIZE) // RECORD) * RECORD
 
 
 def stem(part: str, number: int) -> str:
