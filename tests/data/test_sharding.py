@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tarfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from effnet.data.datasets import open_dataset
 from effnet.data.sharded.index import INDEX_FILE
 from effnet.data.sharded.reporter import Quiet
 from effnet.errors import DataError, EffnetError, UsageError
+from full_disk import small_files_only
 from image_files import IMAGES, encoded, scene
 
 
@@ -308,17 +310,16 @@ def test_a_wrong_setting_is_named(images: Path, tmp_path: Path, settings: dict[s
         write_set(tmp_path, images, **settings)
 
 
-def test_a_full_disk_keeps_what_is_whole(images: Path, whole: Path, tmp_path: Path) -> None:
-    """A file where the third shard would be begun stands for a disk that takes no more."""
-    blocked = tmp_path / ".all-000002.tar.part"
-
-    class Blocking(Quiet):
+def test_a_full_disk_is_an_error_and_what_is_whole_stays(images: Path, whole: Path, tmp_path: Path) -> None:
+    class Filling(Quiet):
         def working(self, what: str, done: int, total: int) -> None:
-            blocked.mkdir(exist_ok=True)
+            if done == 30:
+                stack.enter_context(small_files_only())
 
-    with pytest.raises(EffnetError, match=r"cannot write .*shards that are whole are kept"):
-        effnet.shard(images, tmp_path, shard_mb=SHARD_MB, workers=1, reporter=Blocking())
-    blocked.rmdir()
+    with ExitStack() as stack, pytest.raises(EffnetError, match=r"cannot write .*are whole are kept"):
+        effnet.shard(images, tmp_path, shard_mb=SHARD_MB, workers=1, reporter=Filling())
+    assert sorted(path.name for path in tmp_path.glob("*.tar")) == ["all-000000.tar"]
+    assert not list(tmp_path.glob(".*.part"))
     assert files_in(write_set(tmp_path, images)) == files_in(whole)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import tarfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,7 +105,8 @@ class ShardWriter:
 
     def abandon(self) -> None:
         """Leave nothing of a shard that is not whole."""
-        self._file.close()
+        with suppress(OSError):  # what a full disk did not take
+            self._file.close()
         self.part.unlink(missing_ok=True)
 
 
