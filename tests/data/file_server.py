@@ -57,7 +57,7 @@ def serve_folder(folder: Folder) -> Iterator[Folder]:
                 self.close_connection = True
             elif fault in STATUSES or not path.is_file():
                 self.answer(STATUSES.get(fault or "", 404), b"")
-            elif fault == "elsewhere":
+            elif fault == "elsewhere" and not self.headers["Host"].startswith("0.0.0.0"):
                 self.send_response(302)
                 self.send_header("Location", f"{folder.url.replace('127.0.0.1', '0.0.0.0')}/{name}")
                 self.send_header("Content-Length", "0")
