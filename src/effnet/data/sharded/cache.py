@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -19,6 +20,10 @@ IN_USE = 60.0  # seconds in which a shard that was read stays: else sets larger 
 NOTED = 10.0  # seconds between two notes that a shard is in use
 DEFAULT_GB = 32.0
 DISK_SHARE = 0.5  # of what is free on the disk
+
+
+Found = Literal["here", "under way", "no room"]
+"""Whether a shard is on this machine, is being brought by another process, or finds no room."""
 
 
 class StoppedError(Exception):
@@ -61,8 +66,8 @@ class ShardCache:
         with suppress(OSError):
             self.place(known).unlink()
 
-    def bring(self, known: Known, remote: Remote, stopped: Callable[[], bool] = lambda: False) -> bool:
-        """Bring a shard here, if there is room and no other process is doing so; tell whether it is here now.
+    def bring(self, known: Known, remote: Remote, stopped: Callable[[], bool] = lambda: False) -> Found:
+        """Bring a shard here, if there is room and no other process is doing so.
 
         It is written beside its place, verified, and only then renamed.
 
@@ -72,14 +77,14 @@ class ShardCache:
 
         """
         if known.bytes > self.limit:
-            return False
+            return "no room"
         try:
             with self._only_one(known):
-                return self.find(known) is not None or self._bring(known, remote, stopped)
+                return "here" if self.find(known) is not None else self._bring(known, remote, stopped)
         except Timeout:
-            return False
+            return "under way"
         except OSError:  # a full disk, or no permission: images are read where they are
-            return False
+            return "no room"
 
     @contextmanager
     def _only_one(self, known: Known) -> Iterator[None]:
@@ -90,16 +95,16 @@ class ShardCache:
     def _lock(self, name: str) -> Path:
         return self.folder / f"{name}.lock"
 
-    def _bring(self, known: Known, remote: Remote, stopped: Callable[[], bool]) -> bool:
+    def _bring(self, known: Known, remote: Remote, stopped: Callable[[], bool]) -> Found:
         part = self.folder / f"{known.sha256}.part"
         try:
             if not self._reserve(part, known):
-                return False
+                return "no room"
             fill(part, known, remote, stopped)
             part.replace(self.place(known))
         finally:
             part.unlink(missing_ok=True)
-        return True
+        return "here"
 
     def _reserve(self, part: Path, known: Known) -> bool:
         """Make a file of full size, so that others count it; remove shards that were not used for longest."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kinds_of_data import digit, label
 
 import effnet
+from effnet.data.datasets import open_digits
 from effnet.data.sharded.index import INDEX_FILE, Index, digest_of_bytes, parse_index
 from effnet.data.sharded.table import Table, from_bytes, to_bytes
 
@@ -17,10 +17,11 @@ SHARD_MB = 0.0513  # of which 60 digits fill three
 
 def write_folder(root: Path, count: int = 60, part: str = "") -> Path:
     """Write digits as a folder of classes."""
-    for index in range(count):
-        place = root / part / str(label(index)) / f"{index:04d}.png"
+    digits = open_digits().parts["all"]
+    for index, (name, label) in enumerate(zip(digits.names[:count], digits.labels[:count], strict=True)):
+        place = root / part / str(label) / f"{index:04d}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        digit(index).save(place)
+        digits.read(name).save(place)
     return root
 
 
