@@ -21,6 +21,7 @@ from shard_sets import write_folder, write_set
 
 SETTINGS: dict[str, Any] = {
     "epochs": 2, "resolution": 8, "batch_size": 32, "seed": 3, "phi": -8.0, "recipe": "digits",
+    "native": False,
 }  # fmt: skip
 STREAM = {"storage": "stream", "workers": 1}
 """As many shards as a window has."""
