@@ -45,6 +45,7 @@ def serve_folder(folder: Folder) -> Iterator[Folder]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or small answers wait 40 ms for one another
 
         def do_GET(self) -> None:
             name = self.path.strip("/")

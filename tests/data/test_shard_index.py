@@ -7,6 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from effnet.data.datasets import open_dataset
+from effnet.data.sharded import index as indices
+from effnet.data.sharded.index import INDEX_FILE, parse_index
+from effnet.data.sharded.table import CRC32, LABEL, LENGTH, OFFSET, PLACE, Table, from_bytes, to_bytes
+from effnet.errors import DataError
 from shard_sets import (
     change_index,
     change_table,
@@ -16,12 +22,6 @@ from shard_sets import (
     write_folder,
     write_set,
 )
-
-from effnet.data.datasets import open_dataset
-from effnet.data.sharded import index as indices
-from effnet.data.sharded.index import INDEX_FILE, parse_index
-from effnet.data.sharded.table import CRC32, LABEL, LENGTH, OFFSET, PLACE, Table, from_bytes, to_bytes
-from effnet.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,8 @@ def test_a_damaged_table_is_named(shards: Path, content: bytes) -> None:
 
 
 def test_a_table_of_another_form_is_refused() -> None:
-    for rows in (np.zeros((2, 4), np.int64), np.zeros((2, 5), np.float64), np.zeros(5, np.int64)):
+    others: list[Any] = [np.zeros((2, 4), np.int64), np.zeros((2, 5), np.float64), np.zeros(5, np.int64)]
+    for rows in others:
         content = to_bytes(Table(("a", "b"), rows))
         with pytest.raises(DataError, match="its rows have another form"):
             from_bytes(content, "table")

@@ -15,6 +15,7 @@ from whole_runs import Listener, StopError, assert_same_run
 import effnet
 from effnet.data.sharded import remote
 from effnet.errors import DataError
+from effnet.evaluation.classifier import load
 from effnet.training import state as states
 from file_server import Folder, serve_folder
 from shard_sets import write_folder, write_set
@@ -74,7 +75,7 @@ def test_a_url_whose_store_fails_now_and_then_trains_to_the_bits_of_the_folder(
     server.faults = {name: ["busy", "half", "wrong bytes", "busy"] for name in names}
     result = effnet.train(server.url, out=tmp_path, data=WINDOWS, **SETTINGS)
     assert_same_run(tmp_path, undisturbed)
-    model = effnet.load(result.model_path)
+    model = load(result.model_path)
     assert model.header.training["source"].startswith(f"{server.url},revision=")
     assert model.evaluate(images).top1 == result.evaluation.top1  # the same split, known by its names
 
