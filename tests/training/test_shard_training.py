@@ -104,6 +104,15 @@ def test_a_killed_run_over_shards_is_resumed_to_the_same_bits(
     assert_same_run(tmp_path, undisturbed)
 
 
+def test_a_killed_run_over_foreign_shards_is_resumed_to_the_same_bits(shards: Path, tmp_path: Path) -> None:
+    """Without our index they are read at any place too: the resume is in the middle of an epoch."""
+    foreign = f"{shards}/*.tar"
+    effnet.train(foreign, out=tmp_path / "undisturbed", data=STREAM, **SETTINGS)
+    killed(foreign, tmp_path / "killed")
+    effnet.resume(tmp_path / "killed")
+    assert_same_run(tmp_path / "killed", tmp_path / "undisturbed")
+
+
 def test_a_killed_run_over_a_url_is_resumed_to_the_same_bits(
     server: Folder, undisturbed: Path, tmp_path: Path
 ) -> None:
