@@ -1,6 +1,8 @@
 """`effnet shard` at the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,24 @@ def test_an_image_that_cannot_be_read_is_counted(
     captured = capsys.readouterr()
     assert f"skipped: {victim.relative_to(images)}: empty file" in captured.err
     assert "skipped: 1 that cannot be read, named in index.json" in captured.out
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(images: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "from effnet.cli import main, progress\n"
+        "from effnet.data.sharded import run\n"
+        "write = run.ShardWriter.finish\n"
+        "def finish(writer, *arguments):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    return write(writer, *arguments)\n"
+        "run.ShardWriter.finish = finish\n"
+        "sys.exit(main.main(sys.argv[1:]))\n"
+    )
+    arguments = ["shard", str(images), "--out", str(tmp_path / "shards"), "--workers", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130
+    assert "the same command goes on after them" in done.stderr
+    assert main(arguments) == 0

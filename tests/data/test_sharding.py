@@ -294,6 +294,18 @@ def test_names_that_cannot_be_printed_are_escaped(tmp_path: Path) -> None:
     assert all(name.isprintable() for name in of.names)
 
 
+def test_a_name_that_is_too_long_is_passed_over(tmp_path: Path) -> None:
+    root = write_folder(tmp_path / "images")
+    victim = sorted(root.rglob("*.png"))[0]
+    deep = victim.parent.joinpath(*["x" * 200] * 6)
+    deep.mkdir(parents=True)
+    victim.rename(deep / "a.png")
+    result = effnet.shard(root, tmp_path / "shards")
+    assert [problem.rpartition(": ")[2] for problem in result.index.skipped] == [
+        "its name has more than 1,024 bytes"
+    ]
+
+
 def test_shards_do_not_go_into_their_own_data(images: Path) -> None:
     with pytest.raises(UsageError, match="lies inside the data"):
         write_set(images / "shards", images)

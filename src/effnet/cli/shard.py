@@ -40,14 +40,18 @@ def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(ShardForm, "shard", args)
     with TerminalReporter(quiet=form.json) as reporter:
-        result = shard(
-            form.data,
-            form.out,
-            verify=form.verify,
-            overwrite=form.overwrite,
-            reporter=reporter,
-            **asdict(form.settings),
-        )
+        try:
+            result = shard(
+                form.data,
+                form.out,
+                verify=form.verify,
+                overwrite=form.overwrite,
+                reporter=reporter,
+                **asdict(form.settings),
+            )
+        except KeyboardInterrupt:
+            reporter.message("shards that are whole are kept; the same command goes on after them")
+            raise
     if form.json:
         print_json(result.to_dict())
     else:

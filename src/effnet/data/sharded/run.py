@@ -12,6 +12,7 @@ import PIL
 from effnet import __version__
 from effnet.data.broken import check_broken, skipped
 from effnet.data.datasets import DataSet, open_dataset
+from effnet.data.labels import show
 from effnet.data.randomness import permutation
 from effnet.data.samples import Samples
 from effnet.data.scan import EncodedReader
@@ -20,7 +21,7 @@ from effnet.data.sharded.index import INDEX_FILE, MAX_SHARDS, Entry, Index
 from effnet.data.sharded.pieces import piece_of
 from effnet.data.sharded.reporter import Quiet, ShardReporter
 from effnet.data.sharded.result import ShardResult, ShardSettings, build_settings
-from effnet.data.sharded.table import written_name
+from effnet.data.sharded.table import MAX_NAME_BYTES, is_name, written_name
 from effnet.data.sharded.verify import verify_set
 from effnet.data.sharded.writer import Labelled, ShardWriter, disk_error, stem
 from effnet.data.workers import num_workers
@@ -148,6 +149,8 @@ class Sharding:
 
         def read(place: int) -> Image:
             name, label = samples.names[place], int(samples.labels[place])
+            if not is_name(written_name(name)):
+                return f"{show(name)}: its name has more than {MAX_NAME_BYTES:,} bytes"
             try:
                 return Labelled(name, place, label, piece_of(samples.read, name, self.settings.smaller))
             except DataError as error:

@@ -13,7 +13,7 @@ from effnet.data.packed import MAX_IMAGE_BYTES
 from effnet.data.sharded.index import Entry
 from effnet.errors import DataError
 
-MAX_NAME_BYTES = 4096
+MAX_NAME_BYTES = 1024  # all names take as many as the longest
 END_OF_NAME = b"\0"
 KEY = "effnet_table"
 PLACE, OFFSET, LENGTH, LABEL, CRC32 = range(5)
