@@ -26,7 +26,7 @@ class CheckForm:
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """A name (digits, cifar10, food101, …), a folder of images, a .csv, .tar or .parquet file, or hf:NAME."""
+    """A name (digits, cifar10, food101, …), a folder, a .csv, .tar or .parquet file, hf:NAME, or a URL."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder for page and lists; runs/NAME-check when not given. Those of an earlier check are replaced."""
     model: Annotated[Path | None, tyro.conf.arg(metavar="MODEL")] = None

@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from effnet.data.broken import check_broken, skipped
 from effnet.data.datasets import Samples
-from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored, check_broken, skipped
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored
+from effnet.data.windows import Windows, windows_of
 from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, death, images_per_task, num_workers
 from effnet.errors import DataError
 
@@ -38,6 +40,11 @@ class Stream:
     def storage(self) -> Storage:
         """Where the images live."""
         return "stream"
+
+    @property
+    def windows(self) -> Windows | None:
+        """Which shards are read side by side, of images in more shards than that."""
+        return windows_of(self.samples, self.reading.config)
 
     def __len__(self) -> int:
         return len(self.samples)
