@@ -208,11 +208,6 @@ def from_dict(data: Mapping[str, Any], origin: str) -> TrainConfig:
         raise UsageError(f"{origin}: {error}") from None
 
 
-def completed(written: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """Return settings that an older effnet may have written, with the defaults of what it did not know."""
-    return to_dict(from_dict(written, origin))
-
-
 def override(config: TrainConfig, settings: Mapping[str, Any], origin: str = "settings") -> TrainConfig:
     """Lay nested settings over a configuration: `{"optim": {"lr": 0.1}}`; raises as `from_dict`."""
     return from_dict(_merge(to_dict(config), settings), origin) if settings else config

@@ -8,7 +8,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from shard_sets import write_folder, write_set
 
 from effnet.config import AugmentConfig, DataConfig
 from effnet.data.augment import Augment
@@ -20,6 +19,7 @@ from effnet.data.randomness import permutation
 from effnet.data.storage import open_pixels
 from effnet.data.windows import Windows, order_of
 from effnet.imaging.preprocess import Preprocess
+from shard_sets import write_folder, write_set
 
 SHARDS = st.lists(st.integers(0, 30), min_size=1, max_size=200).map(lambda shards: np.array(shards, np.int64))
 SEEDS, EPOCHS, SIZES = st.integers(0, 2**31), st.integers(0, 500), st.integers(1, 40)

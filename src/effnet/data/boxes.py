@@ -86,7 +86,8 @@ def resize_together(pixels: Tensor, boxes: Tensor, size: int) -> Tensor:
     # Between the middles of the outermost pixels: what lies beside a rectangle is not part of it.
     rows = (top + steps * (bottom - top)).clamp(top + 0.5, bottom - 0.5) * (2 / side) - 1  # (N, size)
     columns = (left + steps * (right - left)).clamp(left + 0.5, right - 0.5) * (2 / side) - 1
-    grid = torch.stack(torch.broadcast_tensors(columns[:, None, :], rows[:, :, None]), dim=-1)
+    across, down = columns[:, None, :].expand(-1, size, -1), rows[:, :, None].expand(-1, -1, size)
+    grid = torch.stack([across, down], dim=-1)
     cut = F.grid_sample(pixels.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
     return cut.round().to(torch.uint8)
 

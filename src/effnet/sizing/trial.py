@@ -114,6 +114,11 @@ def as_before(config: TrainConfig) -> dict[str, Any]:
     return kept
 
 
+def completed(written: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Return settings that an older effnet may have written, with the defaults of what it did not know."""
+    return configuration.to_dict(configuration.from_dict(written, origin))
+
+
 def judge(trainer: Trainer, parts: Parts, seconds: float) -> Outcome:
     """Sum up a finished training."""
     best = trainer.best
