@@ -12,7 +12,7 @@ from torch import Tensor
 from effnet.data.broken import check_broken, skipped
 from effnet.data.datasets import Samples
 from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored
-from effnet.data.windows import Windows, windows_of
+from effnet.data.windows import windows_of
 from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, death, images_per_task, num_workers
 from effnet.errors import DataError
 
@@ -30,6 +30,7 @@ class Stream:
         self.form = form
         self.reading = reading
         self.labels = torch.from_numpy(samples.labels).to(reading.device)
+        self.windows = windows_of(samples, reading.config)
         self._workers = Workers(Decoder(samples.read, form), count)
         self._per_task = images_per_task(form, count)
         self._problems: dict[int, str] = {}
@@ -40,11 +41,6 @@ class Stream:
     def storage(self) -> Storage:
         """Where the images live."""
         return "stream"
-
-    @property
-    def windows(self) -> Windows | None:
-        """Which shards are read side by side, of images in more shards than that."""
-        return windows_of(self.samples, self.reading.config)
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -34,15 +34,17 @@ class Windows:
 
 
 def windows_of(samples: Samples, config: DataConfig) -> Windows | None:
-    """Return the windows of images in shards with an index; None for all others."""
-    return None if samples.shards is None else Windows(samples.shards, config.window)
+    """Return the windows of images in more shards with an index than one window has; None for all others."""
+    if samples.shards is None or len(np.unique(samples.shards)) <= config.window:
+        return None
+    return Windows(samples.shards, config.window)
 
 
 def order_of(seed: int, epoch: int, count: int, windows: Windows | None) -> NDArray[np.int64]:
     """Return the order of an epoch: a permutation of `count` image indices, `(count,)`.
 
     With windows, the shards are put in an order first: the images of the first few are mixed with one another
-    and come first, then those of the next few. Where one window has all shards, that is no other order.
+    and come first, then those of the next few.
     """
     order = permutation(seed, epoch, count)
     if windows is None:
