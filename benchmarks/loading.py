@@ -67,8 +67,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--megapixels", type=float, help="size that each photo is brought to")
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--workers", type=int, default=num_workers(None))
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 
@@ -150,7 +149,7 @@ def ours(dataset: DataSet, workers: int, *, draft: bool) -> TrainLoader:
     """Return the loader of a training that streams."""
     preprocess = Preprocess(SIDE, crop=CROP)
     form = PixelFormat(preprocess, preprocess.resized_short_side, draft)
-    reading = Reading(DataConfig(storage="stream", workers=workers), torch.device("cpu"))
+    reading = Reading(DataConfig(storage="stream", workers=workers, max_broken=0.0), torch.device("cpu"))
     pixels = open_pixels(dataset.all_samples(), form, reading)
     config = AugmentConfig(resized_crop=AREA)
     return TrainLoader(pixels, Augment(config, preprocess), Mix(config, 2), BATCH_SIZE, SEED)

@@ -35,18 +35,12 @@ import effnet
 import recording
 from effnet.benching.machine import cpu_name
 from effnet.cli.output import console, table
-from effnet.config import AugmentConfig, DataConfig
-from effnet.data.augment import Augment
 from effnet.data.datasets import open_dataset
 from effnet.data.loaders import TrainLoader
-from effnet.data.mixing import Mix
-from effnet.data.pixels import PixelFormat, Reading
-from effnet.data.storage import open_pixels
 from effnet.data.workers import num_workers
 from effnet.device import environment
-from effnet.imaging.preprocess import Preprocess
+from loading import BATCH_SIZE, ours
 
-SIDE, BATCH_SIZE, SEED = 224, 32, 0
 KEPT, FIRST, SINGLE = "url, kept", "url, first epoch", "url, image by image"
 
 
@@ -67,8 +61,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--shard-mb", type=float, default=4.0, help="as of effnet shard")
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--workers", type=int, default=num_workers(None))
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 
@@ -110,31 +103,24 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def contenders(arguments: argparse.Namespace, shards: Path, url: str) -> dict[str, TrainLoader]:
     """Return the loader of each contender, its workers started."""
+
+    def opened(data: str) -> TrainLoader:
+        return ours(open_dataset(data), arguments.workers, draft=True)
+
     made = {
-        "folder": loader(str(arguments.folder), arguments.workers),
-        "shards": loader(str(shards), arguments.workers),
-        KEPT: loader(url, arguments.workers),
-        FIRST: loader(url, arguments.workers),
+        "folder": opened(str(arguments.folder)),
+        "shards": opened(str(shards)),
+        KEPT: opened(url),
+        FIRST: opened(url),
     }
     cache = os.environ["EFFNET_CACHE"]
     os.environ |= {"EFFNET_SHARD_CACHE_GB": "0", "EFFNET_CACHE": f"{cache}-of-nothing"}
-    made[SINGLE] = loader(url, arguments.workers)
+    made[SINGLE] = opened(url)
     del os.environ["EFFNET_SHARD_CACHE_GB"]
     os.environ["EFFNET_CACHE"] = cache
     for name in ("folder", "shards", SINGLE):
         epoch(made[name], 0)
     return made
-
-
-def loader(data: str, workers: int) -> TrainLoader:
-    """Return the loader of a training that streams."""
-    preprocess = Preprocess(SIDE, crop=0.875)
-    form = PixelFormat(preprocess, preprocess.resized_short_side, draft=True)
-    reading = Reading(DataConfig(storage="stream", workers=workers, max_broken=0.0), torch.device("cpu"))
-    pixels = open_pixels(open_dataset(data).all_samples(), form, reading)
-    return TrainLoader(
-        pixels, Augment(AugmentConfig(), preprocess), Mix(AugmentConfig(), 2), BATCH_SIZE, SEED
-    )
 
 
 def epoch(loader: TrainLoader, number: int) -> int:

@@ -6,8 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Literal
+
+from loopback_server import running
 
 Fault = Literal[
     "busy", "gone", "forbidden", "half", "wrong bytes", "hang", "no ranges", "endless", "elsewhere"
@@ -101,19 +103,12 @@ def serve_folder(folder: Folder) -> Iterator[Folder]:
             """Stay silent."""
 
     class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
         def handle_error(self, request: object, client_address: object) -> None:
             """Stay silent where a client has gone."""
 
-    server = Server(("127.0.0.1", 0), Handler)
-    folder.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield folder
-    finally:
-        folder.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(Handler, Server) as url:
+        folder.url = url
+        try:
+            yield folder
+        finally:
+            folder.over.set()

@@ -14,8 +14,8 @@ from PIL import Image
 
 import effnet
 from effnet.data.datasets import open_dataset
+from effnet.data.reporter import Quiet
 from effnet.data.sharded.index import INDEX_FILE
-from effnet.data.sharded.reporter import Quiet
 from effnet.errors import DataError, EffnetError, UsageError
 from full_disk import small_files_only
 from image_files import IMAGES, encoded, scene
@@ -141,7 +141,7 @@ def test_a_killed_process_leaves_what_the_next_one_goes_on_with(
     out = tmp_path / "shards"
     code = (
         "import os, signal, sys, effnet\n"
-        "from effnet.data.sharded.reporter import Quiet\n"
+        "from effnet.data.reporter import Quiet\n"
         "class Killing(Quiet):\n"
         "    def working(self, what, done, total):\n"
         "        if done == 40: os.kill(os.getpid(), signal.SIGKILL)\n"

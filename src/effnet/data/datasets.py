@@ -53,9 +53,7 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
         DataError: nothing in it, its classes do not fit together, or the data set cannot be downloaded.
 
     """
-    asked = parse_source(str(source))
-    if is_url(asked.place):
-        asked = at_home(asked)
+    asked = at_home(parse_source(str(source)))
     if is_url(asked.place):
         return open_remote(asked, on_download)
     if not os.path.isdir(asked.place):  # a Path raises where a text is too long for one
@@ -72,8 +70,9 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
 
 def at_home(source: Source) -> Source:
     """Return the source with a path instead of a `file://` URL; others stay as they are."""
-    parts = urlsplit(source.place)
-    return source if parts.scheme != "file" else replace(source, place=url2pathname(parts.path))
+    if not source.place.lower().startswith("file://"):
+        return source
+    return replace(source, place=url2pathname(urlsplit(source.place).path))
 
 
 def open_tree(source: Source, root: Path, on_progress: OnProgress) -> DataSet:

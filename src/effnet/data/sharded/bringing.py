@@ -54,9 +54,7 @@ class Bringing:
         while (tar := self._next()) is not None:
             try:
                 found = self.cache.bring(tar, self.remote, lambda: self._stopped)
-            except StoppedError:
-                continue
-            except LostError:
+            except (StoppedError, LostError):
                 continue  # stays known: nobody asks for it again
             with self._changed:
                 self._known.discard(tar.file)

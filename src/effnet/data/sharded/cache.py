@@ -15,7 +15,6 @@ from effnet.data.sharded.index import Known
 from effnet.data.sharded.remote import LostError, Remote, number
 from effnet.files import cache_folder
 
-PIECE = 8 << 20  # bytes asked for at a time
 IN_USE = 60.0  # seconds in which a shard that was read stays: else sets larger than the cache would chase it
 NOTED = 10.0  # seconds between two notes that a shard is in use
 DEFAULT_GB = 32.0
@@ -152,10 +151,9 @@ def fill(part: Path, known: Known, remote: Remote, stopped: Callable[[], bool]) 
     """
     digest = hashlib.sha256()
     with part.open("r+b") as file:
-        for start in range(0, known.bytes, PIECE):
+        for content in remote.pieces(known.file, known.bytes):
             if stopped():
                 raise StoppedError
-            content = remote.read(known.file, start, min(PIECE, known.bytes - start))
             digest.update(content)
             file.write(content)
     if digest.hexdigest() != known.sha256:

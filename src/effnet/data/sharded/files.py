@@ -8,10 +8,10 @@ from pathlib import Path
 
 from effnet.data.sharded.folder import read_bounded
 from effnet.data.sharded.index import INDEX_FILE, MAX_INDEX_BYTES, Entry, Known, digest_of_bytes
-from effnet.data.sharded.remote import FinalError, LostError, Remote
+from effnet.data.sharded.remote import PIECE, FinalError, LostError, Remote
 from effnet.data.sharded.table import Table, check_table, from_bytes
 from effnet.errors import DataError, EffnetError
-from effnet.files import cache_folder, write_bytes
+from effnet.files import cache_folder, write_content
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,6 @@ def local_files(root: Path) -> SetFiles:
     return SetFiles(str(root), lambda: read_bounded(root / INDEX_FILE), table, digest)
 
 
-PIECE = 8 << 20  # bytes of a shard that are read at a time
-
-
 def remote_files(remote: Remote) -> SetFiles:
     """Return the files of a set in a store."""
 
@@ -80,14 +77,13 @@ def remote_files(remote: Remote) -> SetFiles:
             raise DataError(f"{remote.url}/{known.file} cannot be read: {error}") from error
         if digest_of_bytes(content) == known.sha256:
             with suppress(EffnetError):  # without a cache it is fetched again next time
-                write_bytes(place, lambda path: keep(path, content))
+                write_content(place, content)
         return content
 
     def digest(known: Known, on_read: Callable[[int], None]) -> str:
         found = hashlib.sha256()
         try:
-            for start in range(0, known.bytes, PIECE):
-                content = remote.read(known.file, start, min(PIECE, known.bytes - start))
+            for content in remote.pieces(known.file, known.bytes):
                 found.update(content)
                 on_read(len(content))
         except LostError as error:
@@ -95,11 +91,6 @@ def remote_files(remote: Remote) -> SetFiles:
         return found.hexdigest()
 
     return SetFiles(remote.url, index, table, digest)
-
-
-def keep(path: Path, content: bytes) -> None:
-    """Write a file."""
-    path.write_bytes(content)
 
 
 def read_table(entry: Entry, num_classes: int, files: SetFiles) -> Table:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet.data.download import OnProgress, is_safe
+from effnet.data.packed import row_of
 from effnet.data.samples import DataSet, Samples
 from effnet.data.scan import EncodedReader, Files
 from effnet.data.sharded.cache import ShardCache
@@ -47,11 +48,7 @@ class ShardReader(EncodedReader):
             DataError: they cannot be had, or are other ones; names the image and its shard.
 
         """
-        encoded = name.encode()
-        row = int(np.searchsorted(self.names, np.bytes_(encoded)))
-        if row == len(self.names) or self.names[row] != encoded:
-            raise DataError(f"{name}: no such image")
-        shard, *span = self.spans[row].tolist()
+        shard, *span = self.spans[row_of(name, self.names)].tolist()
         try:
             return self.store.read(self.tars[shard], Span(*span))
         except DataError as error:

@@ -3,7 +3,7 @@
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 HTTP = ("http", "https")
+PIECE = 8 << 20  # bytes asked for at a time
 FIRST_WAIT = 0.5  # seconds before the second try; before each further one twice as long
 GONE, FORBIDDEN, PARTIAL, BEYOND_THE_END = (404, 410), (401, 403, 407), 206, 416
 
@@ -82,6 +83,11 @@ class Remote:
 
         """
         return self.tried(lambda: self.once(file, start, length))
+
+    def pieces(self, file: str, size: int) -> Iterator[bytes]:
+        """Yield a file of so many bytes piece by piece; raises as `read`."""
+        for start in range(0, size, PIECE):
+            yield self.read(file, start, min(PIECE, size - start))
 
     def whole(self, file: str, limit: int) -> bytes:
         """Return a file with no more bytes than `limit`; of a longer one `limit` + 1 bytes.

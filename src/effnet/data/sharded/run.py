@@ -14,12 +14,12 @@ from effnet.data.broken import check_broken, skipped
 from effnet.data.datasets import DataSet, open_dataset
 from effnet.data.labels import show
 from effnet.data.randomness import permutation
+from effnet.data.reporter import Quiet, WorkReporter
 from effnet.data.samples import Samples
 from effnet.data.scan import EncodedReader
 from effnet.data.sharded.folder import begin, clear, locked, outside, written
 from effnet.data.sharded.index import INDEX_FILE, MAX_SHARDS, Entry, Index
 from effnet.data.sharded.pieces import piece_of
-from effnet.data.sharded.reporter import Quiet, ShardReporter
 from effnet.data.sharded.result import ShardResult, ShardSettings, build_settings
 from effnet.data.sharded.table import MAX_NAME_BYTES, is_name, written_name
 from effnet.data.sharded.verify import verify_set
@@ -41,7 +41,7 @@ def shard(
     *,
     verify: bool = False,
     overwrite: bool = False,
-    reporter: ShardReporter | None = None,
+    reporter: WorkReporter | None = None,
     **settings: Any,
 ) -> ShardResult:
     """Write a data set as WebDataset shards with an index, or verify such a set.
@@ -87,7 +87,7 @@ class Sharding:
     """One data set on its way into a folder."""
 
     def __init__(
-        self, dataset: DataSet, folder: Path, settings: ShardSettings, reporter: ShardReporter
+        self, dataset: DataSet, folder: Path, settings: ShardSettings, reporter: WorkReporter
     ) -> None:
         self.dataset = dataset
         self.folder = folder

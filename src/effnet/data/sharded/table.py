@@ -12,6 +12,7 @@ from effnet.data.labels import show
 from effnet.data.packed import MAX_IMAGE_BYTES
 from effnet.data.sharded.index import Entry
 from effnet.errors import DataError
+from effnet.files import tensor_metadata
 
 MAX_NAME_BYTES = 1024  # all names take as many as the longest
 END_OF_NAME = b"\0"
@@ -54,8 +55,7 @@ def from_bytes(content: bytes, where: str) -> Table:
     """
     try:
         arrays = load(content)
-        size = int.from_bytes(content[:8], "little")
-        about = json.loads(json.loads(content[8 : 8 + size])["__metadata__"][KEY])
+        about = json.loads(tensor_metadata(content)[KEY])
         names = arrays["names"].tobytes().decode(errors="backslashreplace").split(END_OF_NAME.decode())[:-1]
         rows = arrays["rows"]
         if rows.dtype != np.int64 or rows.ndim != 2 or rows.shape[1] != CRC32 + 1:

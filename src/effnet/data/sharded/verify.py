@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from effnet.data.labels import show
+from effnet.data.reporter import WorkReporter
 from effnet.data.sharded.files import SetFiles, local_files, read_table, remote_files
 from effnet.data.sharded.index import INDEX_FILE, parse_index
 from effnet.data.sharded.opening import check_inside, checked_url
 from effnet.data.sharded.remote import Remote, Trying, is_url
-from effnet.data.sharded.reporter import ShardReporter
 from effnet.data.sharded.result import ShardResult
 from effnet.errors import DataError, UsageError, some
 
 
-def verify_set(place: str, reporter: ShardReporter) -> ShardResult:
+def verify_set(place: str, reporter: WorkReporter) -> ShardResult:
     """Compare all checksums of a set, in a folder or at a URL, with its index.
 
     Raises:

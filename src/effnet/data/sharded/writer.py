@@ -14,7 +14,7 @@ from effnet.data.sharded.index import Entry, Known, digest_of_bytes
 from effnet.data.sharded.pieces import Piece
 from effnet.data.sharded.table import Table, to_bytes, written_name
 from effnet.errors import EffnetError
-from effnet.files import write_bytes
+from effnet.files import write_content
 
 TAR, TABLE, UNFINISHED = ".tar", ".index", ".part"
 RECORD = tarfile.RECORDSIZE
@@ -96,11 +96,7 @@ class ShardWriter:
         self.part.replace(self.tar)
         tar = Known(self.tar.name, self.size, self._digest.hexdigest())
         content = to_bytes(self.columns.table(skipped, stop, (tar.bytes, tar.sha256)))
-
-        def write(path: Path) -> None:
-            path.write_bytes(content)
-
-        write_bytes(self.table, write)
+        write_content(self.table, content)
         return Entry(tar, Known(self.table.name, len(content), digest_of_bytes(content)), len(self))
 
     def abandon(self) -> None:

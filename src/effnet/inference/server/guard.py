@@ -97,11 +97,7 @@ class Guard:
                 421, "this server is not known by that name; it takes more with --allow-host NAME"
             )
         token = self.site.token
-        if (
-            token is None
-            or path in OPEN
-            or _is_same(asked.get(b"authorization", b""), f"Bearer {token}".encode())
-        ):
+        if token is None or path in OPEN or _bears(asked, token):
             return
         raise RefusedError(401, "this server asks for a token", {"www-authenticate": 'Bearer realm="effnet"'})
 
@@ -188,6 +184,6 @@ def _without_port(host: str) -> str:
     return host if end < 0 or host.endswith("]") else host[:end]
 
 
-def _is_same(given: bytes, expected: bytes) -> bool:
+def _bears(asked: Mapping[bytes, bytes], token: str) -> bool:
     """Compare without telling by the time how much of it is right."""
-    return hmac.compare_digest(given, expected)
+    return hmac.compare_digest(asked.get(b"authorization", b""), f"Bearer {token}".encode())
