@@ -74,7 +74,7 @@ def test_small_photos_and_other_formats_stay_as_they_are(photos: Path) -> None:
     st.tuples(st.integers(5, 300), st.integers(5, 300)), st.integers(4, 64), st.floats(0.5, 1.0),
     st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]), st.sampled_from([1, 3]),
 )  # fmt: skip
-def test_resizing_by_torch_differs_from_pillow_by_one_at_most(
+def test_resizing_by_torch_differs_from_pillow_by_two_at_most(
     size: tuple[int, int], side: int, crop: float, interpolation: Interpolation, channels: int
 ) -> None:
     mean = (0.5,) * channels
@@ -82,7 +82,7 @@ def test_resizing_by_torch_differs_from_pillow_by_one_at_most(
     image = scene(*size).convert(preprocess.mode)
     quick, slow = quick_square(image, preprocess, side), preprocess.square(image, side)
     assert quick.shape == slow.shape == (channels, side, side)
-    assert np.abs(quick.astype(int) - slow).max() <= 1
+    assert np.abs(quick.astype(int) - slow).max() <= 2  # either rounds after each of the two passes
 
 
 def mean_difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:

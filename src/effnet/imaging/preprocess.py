@@ -103,10 +103,16 @@ class Preprocess:
         return left, top, right, bottom
 
     def _resize(self, image: Image.Image, short_side: int) -> Image.Image:
-        """Resize so that the short side has exactly `short_side` pixels, keeping the aspect ratio."""
+        """Resize so that the short side has exactly `short_side` pixels, keeping the aspect ratio.
+
+        Rows first, then columns: since version 13 Pillow chooses by the shape of the image, and the order of
+        bicubic passes changes single pixels by up to 20 levels.
+        """
         if min(image.size) == short_side:
             return image
-        return image.resize(resized_size(*image.size, short_side), _RESAMPLING[self.interpolation])
+        wide, high = resized_size(*image.size, short_side)
+        resample = _RESAMPLING[self.interpolation]
+        return image.resize((wide, image.height), resample).resize((wide, high), resample)
 
     def normalise(self, values: Any) -> Any:
         """Normalise `values (…, C, H, W)`, floats from 0 to 1 in numpy or torch, into the network's input."""
