@@ -50,6 +50,8 @@ class DataConfig:
     """Decoded images stay in memory, or workers decode them for every epoch; auto: in memory if they fit."""
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     """Processes that decode a stream, 0: the training's own; one per core, at most 16, when not given."""
+    window: Annotated[int, Field(ge=1)] = 64
+    """Shards whose images are mixed with one another, in a set of more of them; see docs/data.md."""
     draft: bool = True
     """Large JPEG photos to train on are decoded at half their size or less, above what is kept of them."""
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "export": ("effnet.cli.export", "write a model file as ONNX, proved, also in int8"),
     "serve": ("effnet.cli.serve", "answer images over HTTP, with a page"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
+    "shard": ("effnet.cli.shard", "write a data set as tar files with an index, to train on from anywhere"),
 }
 
 INSTALL = {
@@ -49,6 +50,8 @@ INSTALL = {
     "prometheus_client": "serve",
     "python_multipart": "serve",
     "pyarrow": "parquet",
+    "fsspec": "remote",
+    "aiohttp": "remote",
     "cleanlab": "doctor",
     "imagehash": "doctor",
     "pandas": "doctor",

@@ -10,8 +10,9 @@ from torch import Tensor
 from effnet.data.augment import Augment
 from effnet.data.mixing import Mix
 from effnet.data.pixels import PixelSource, Stored
-from effnet.data.randomness import batch_draw, permutation, uniform
+from effnet.data.randomness import batch_draw, uniform
 from effnet.data.share import WHOLE
+from effnet.data.windows import order_of
 from effnet.imaging.preprocess import Preprocess
 
 Batch = tuple[Tensor, Tensor]
@@ -58,7 +59,7 @@ class TrainLoader:
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the images of an epoch in their order, `(N,)` indices."""
-        return permutation(self.seed, epoch, len(self.pixels))
+        return order_of(self.seed, epoch, len(self.pixels), self.pixels.windows)
 
     def keys(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return what the draws of each image are keyed by: the image itself, `(N,)`."""

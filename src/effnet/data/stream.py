@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from effnet.data.broken import check_broken, skipped
 from effnet.data.datasets import Samples
-from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored, check_broken, skipped
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored
 from effnet.data.share import WHOLE, Share
+from effnet.data.windows import windows_of
 from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, death, images_per_task, num_workers
 from effnet.errors import DataError
 
@@ -29,6 +31,7 @@ class Stream:
         self.form = form
         self.reading = reading
         self.labels = torch.from_numpy(samples.labels).to(reading.device)
+        self.windows = windows_of(samples, reading.config)
         self._workers = Workers(Decoder(samples.read, form), count)
         self._per_task = images_per_task(form, count)
         self._problems: dict[int, str] = {}

@@ -40,20 +40,22 @@ def begun(folder: Path, asked: Mapping[str, Any]) -> bool:
         before = state.load(folder)[0].info.get("asked", {})
     else:
         return False
-    if before != asked:
+    differing = differences(before, asked)
+    if differing or not before:
+        listed = f" with other settings ({some(differing, limit=3)})" if differing else ""
         raise UsageError(
-            f"{folder} holds an unfinished training{differences(before, asked)}; go on with: "
+            f"{folder} holds an unfinished training{listed}; go on with: "
             f"{state.resume_command(folder)}, choose another --out, or --overwrite to start anew"
         )
     return True
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Say in which settings two requests differ; nothing if one of them is not known."""
-    one, other = dict(flat(before)), dict(flat(now))
-    names = [name for name in other if one.get(name) != other[name]] if one else []
-    listed = some((f"{name} is {one.get(name)} there, {other[name]} here" for name in names), limit=3)
-    return f" with other settings ({listed})" if names else ""
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Say in which settings two requests differ; what an older effnet did not know had its default."""
+    defaults = dict(flat(configuration.to_dict(TrainConfig())))
+    one, other = defaults | dict(flat(before)), dict(flat(now))
+    names = [name for name in other if one.get(name) != other[name]] if before else []
+    return [f"{name} is {one.get(name)} there, {other[name]} here" for name in names]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from effnet import config as configuration
 from effnet.config import TrainConfig
+from effnet.data.broken import skipped
 from effnet.data.datasets import DataSet, open_dataset
-from effnet.data.pixels import skipped
 from effnet.device import kept_memory
 from effnet.errors import DataError
 from effnet.evaluation.classifier import Classifier
