@@ -20,7 +20,8 @@ from effnet.errors import EffnetError
 
 MAX_WORKERS = 16
 MAX_DEATHS = 3  # in a pass over the images: so often their work is given to others
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # that a training hears itself: it saves, then ends its workers
+# What a training hears itself: it saves, then ends its workers. SIGUSR1 is a scheduler's warning.
+SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
 class WorkerDiedError(Exception):

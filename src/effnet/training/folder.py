@@ -22,21 +22,16 @@ class FolderInUseError(EffnetError):
 
 
 def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Path:
-    """Return the folder for a new run.
+    """Return the folder for a run: one that is begun, or goes on (see `begun`).
 
     Raises:
-        UsageError: it holds a run and `overwrite` is off, or it lies inside the data.
+        UsageError: it holds a finished run and `overwrite` is off, or it lies inside the data.
 
     """
     folder = outside_data(dataset, Path(out) if out is not None else Path("runs") / dataset.name)
     if overwrite:
         return folder
-    if state.exists(folder) or is_unfinished(folder):
-        raise UsageError(
-            f"{folder} holds an unfinished training; go on with: {state.resume_command(folder)}, "
-            f"choose another --out, or --overwrite to start anew"
-        )
-    if (folder / MODEL_FILE).exists():
+    if (folder / MODEL_FILE).exists() and not (state.exists(folder) or is_unfinished(folder)):
         raise UsageError(f"{folder} already holds a run; choose another --out, or --overwrite to replace it")
     return folder
 

@@ -26,10 +26,10 @@ class Meter:
         self.started = perf_counter() - self.seconds_before
         self.reported = perf_counter()
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: `loss ()`, `logits (N, K)`, `labels (N,)` or `(N, K)`."""
+    def add(self, loss: Tensor, hits: Tensor) -> None:
+        """Take in a batch: its `loss ()`, and which share of it was answered rightly, `()`."""
         self.losses.append(loss)
-        self.hits.append((logits.argmax(1) == likeliest(labels)).float().mean())
+        self.hits.append(hits)
 
     @property
     def is_due(self) -> bool:
@@ -53,6 +53,11 @@ class Meter:
             return nan, nan
         losses, hits = torch.stack(self.losses[-last:]), torch.stack(self.hits[-last:])
         return losses.mean().item(), hits.mean().item()
+
+
+def share_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the accuracy `()` of `logits (N, K)` against `labels (N,)` or `(N, K)`, from 0 to 1."""
+    return (logits.argmax(1) == likeliest(labels)).float().mean()
 
 
 def likeliest(labels: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from torch import nn
 
 from effnet.training.duration import TINY_LR
 from effnet.training.gauge import Gauge
-from effnet.training.loop import Trainer, rehearsal
+from effnet.training.loop import Trainer
+from effnet.training.rehearsal import rehearsal
 
 RESERVE = 0.1  # of what is free, for other programs and for what no measurement foresees
 NEGLIGIBLE = 0.05  # of what is free: a step that takes less needs no words

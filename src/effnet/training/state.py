@@ -15,7 +15,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from effnet.errors import EffnetError
-from effnet.files import write_bytes
+from effnet.files import tensor_metadata, write_bytes
 
 STATE_FILE = "training.state"
 PREVIOUS_FILE = "training.previous.state"
@@ -130,8 +130,7 @@ def _read(path: Path) -> State:
 
 
 def _parse(path: Path, content: bytes) -> State:
-    header_bytes = int.from_bytes(content[:8], "little")  # safetensors: length, JSON header, numbers
-    info = json.loads(json.loads(content[8 : 8 + header_bytes])["__metadata__"][_KEY])
+    info = json.loads(tensor_metadata(content)[_KEY])
     if info["format_version"] != FORMAT_VERSION:
         raise StateError(
             f"{path.name} has format version {info['format_version']}, not {FORMAT_VERSION}; go on with the "
