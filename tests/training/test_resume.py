@@ -17,6 +17,7 @@ from effnet.config import TrainConfig
 from effnet.data.datasets import open_dataset, open_digits
 from effnet.data.splits import split
 from effnet.errors import DataError, EffnetError, UsageError
+from effnet.training import begun
 from effnet.training import state as states
 from effnet.training.folder import locked
 from effnet.training.reporter import EpochRecord, Silent, StepRecord
@@ -142,6 +143,12 @@ def test_the_same_command_goes_on_with_what_it_began(unfinished: Path, undisturb
     effnet.train("digits", out=unfinished, reporter=listener, **SETTINGS, save_minutes=1.0)
     assert f"{unfinished} holds this training, begun before: going on with it" in listener.messages
     assert_same_run(unfinished, undisturbed)
+
+
+def test_settings_that_came_later_do_not_keep_a_training_from_going_on() -> None:
+    now = {"DATA": "digits", "epochs": 3, "data": {"window": 16, "max_train": None}}
+    assert not begun.differences({"DATA": "digits", "epochs": 3, "data": {"max_train": None}}, now)
+    assert begun.differences({"DATA": "digits", "epochs": 3, "data": {}}, {**now, "data": {"window": 4}})
 
 
 def test_overwrite_starts_anew(unfinished: Path, undisturbed: Path) -> None:
