@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 DEMO := runs/demo
 
-.PHONY: demo test test-slow check format clean help
+.PHONY: demo test test-slow soak check format clean help
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,6 +21,9 @@ test: check ## Format, lint, types, tests: what CI runs.
 
 test-slow: .venv/dev.stamp ## The tests that take longer.
 	$(BIN)/pytest -m slow
+
+soak: .venv/dev.stamp ## Hurt a training for 20 minutes; it must end in the same bits.
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak_training.py --minutes 20
 
 check: .venv/dev.stamp
 	$(BIN)/ruff format --check .

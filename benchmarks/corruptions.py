@@ -13,7 +13,6 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
@@ -77,8 +76,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
     made.add_argument("--cpu-time", action="store_true", help="count the processor's seconds")
     made.add_argument("--no-peer", dest="peer", action="store_false", help="measure ours alone")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

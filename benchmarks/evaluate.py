@@ -12,7 +12,6 @@ evaluation needs it. On a CPU the time is that of this process on it, so that ot
 import argparse
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
@@ -46,8 +45,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--images", type=int, default=10_000)
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -10,7 +10,6 @@ Under two minutes on a free machine; other work on it spoils --cpu-time with one
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 from typing import Any
@@ -61,8 +60,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=7)
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
     made.add_argument("--cpu-time", action="store_true", help="seconds of the processor, not of the clock")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

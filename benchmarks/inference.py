@@ -58,8 +58,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--files", type=Path, help="folder that keeps files and compiled code for the next time"
     )
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -110,8 +110,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seconds", type=float, default=0.4, help="of runs, for each network in each round")
     made.add_argument("--only", nargs="+", choices=[spec.name for spec in UNSEEN], metavar="NETWORK")
     made.add_argument("--cpu-time", action="store_true", help="seconds of the processor, not of the clock")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import cycle, islice
 from multiprocessing import active_children
 from pathlib import Path
 from statistics import median
@@ -39,6 +40,7 @@ from effnet.data.pixels import PixelFormat, Reading
 from effnet.data.samples import DataSet
 from effnet.data.storage import open_pixels
 from effnet.data.workers import num_workers
+from effnet.device import kept_memory
 from effnet.imaging.preprocess import Preprocess
 
 SIDE, CROP, BATCH_SIZE, SEED = 224, 0.875, 32, 0
@@ -51,7 +53,8 @@ def main() -> None:
     arguments = parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = gathered(arguments.folder, Path(folder), arguments.images, arguments.megapixels)
-        row = measure(root, arguments)
+        with kept_memory(torch.device("cpu")):  # as in training; it serves all loaders alike
+            row = measure(root, arguments)
     show(row)
     if arguments.record:
         recording.append("loading", row, arguments.results)
@@ -60,19 +63,21 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("folder", type=Path)
-    made.add_argument("--images", type=int, default=256, help="how many of the folder")
+    made.add_argument("--images", type=int, default=1024, help="photos in an epoch")
     made.add_argument("--megapixels", type=float, help="size that each photo is brought to")
     made.add_argument("--rounds", type=int, default=5)
     made.add_argument("--workers", type=int, default=num_workers(None))
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 
 def gathered(folder: Path, into: Path, count: int, megapixels: float | None) -> Path:
-    """Bring photos spread over a folder into a new one, all in one class but the last; return it."""
+    """Bring photos spread over a folder into a new one, in two classes; return it.
+
+    Where there are fewer they come several times: an epoch is longer than what loaders read ahead.
+    """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-    chosen = found[:: max(1, len(found) // count)][:count]
+    chosen = islice(cycle(found[:: max(1, len(found) // count)]), count)
     for number, path in enumerate(chosen):
         place = into / "ab"[number % 2] / f"{number:05d}.jpg"
         place.parent.mkdir(exist_ok=True)
@@ -144,7 +149,7 @@ def ours(dataset: DataSet, workers: int, *, draft: bool) -> TrainLoader:
     """Return the loader of a training that streams."""
     preprocess = Preprocess(SIDE, crop=CROP)
     form = PixelFormat(preprocess, preprocess.resized_short_side, draft)
-    reading = Reading(DataConfig(storage="stream", workers=workers), torch.device("cpu"))
+    reading = Reading(DataConfig(storage="stream", workers=workers, max_broken=0.0), torch.device("cpu"))
     pixels = open_pixels(dataset.all_samples(), form, reading)
     config = AugmentConfig(resized_crop=AREA)
     return TrainLoader(pixels, Augment(config, preprocess), Mix(config, 2), BATCH_SIZE, SEED)

@@ -80,8 +80,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--epochs", type=int, default=EPOCHS)
     made.add_argument("--only", nargs="+", choices=[case.name for case in CASES], metavar="NETWORK")
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -86,8 +86,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rounds", type=int, default=9)
     made.add_argument("--seconds", type=float, default=3.0, help="least time of a turn")
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -56,8 +56,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("folder", type=Path)
     made.add_argument("--images", type=int, default=500, help="how many of the folder")
     made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -3,11 +3,18 @@
 import json
 import subprocess
 import sys
+from argparse import ArgumentParser
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
+
+
+def add_flags(parser: ArgumentParser) -> None:
+    """Add the flags by which a benchmark is told where to write, or to write nothing."""
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the record")
+    parser.add_argument("--no-record", dest="record", action="store_false", help="only print")
 
 
 def append(name: str, row: dict[str, Any], folder: Path = RESULTS) -> None:

@@ -60,8 +60,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--server-core", type=int, default=1)
     made.add_argument("--client-core", type=int, default=0)
     made.add_argument("--flag", action="append", default=[], help="for effnet serve, as --flag=--max-batch=8")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -53,8 +53,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("model", type=Path)
     made.add_argument("--cases", type=int, default=10_000)
     made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -90,7 +90,9 @@ def closed_loop(
 ) -> tuple[list[float], float]:
     """Let clients ask for some seconds, each as soon as it is answered.
 
-    All clients are one thread that does as little as possible: what it takes is missing to the server.
+    All clients are one thread that does as little as possible: what it takes is missing to the server. It
+    never sleeps, having a core of its own: to wake a sleeping virtual core takes 0.15 ms, which with one
+    client would count as the server's.
 
     Returns:
         The seconds of each answer, and those of all until the last one.
@@ -104,7 +106,7 @@ def closed_loop(
             client.ask(requests)
             selector.register(connection, EVENT_READ, client)
         while selector.get_map():
-            for key, _ in selector.select():
+            for key, _ in selector.select(0):
                 client = key.data
                 if not client.is_answered():
                     continue

@@ -71,8 +71,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--clients", type=int, default=8)
     made.add_argument("--bad", type=float, default=0.05, help="share of broken requests")
     made.add_argument("--flag", action="append", default=[], help="for effnet serve, as --flag=--max-batch=8")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -118,8 +118,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threads", type=int, help="of torch; its own choice when not given")
     made.add_argument("--only", nargs="+", choices=TRAININGS, default=list(TRAININGS))
     made.add_argument("--same-memory", action="store_true", help="all keep freed memory, as ours does")
-    made.add_argument("--results", type=Path, default=recording.RESULTS, help="folder of the record")
-    made.add_argument("--no-record", dest="record", action="store_false", help="only print")
+    recording.add_flags(made)
     return made
 
 

@@ -17,6 +17,7 @@ from effnet.spec import netspec
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
 from effnet.training.reporter import EpochRecord, StepRecord
+from shard_sets import write_folder
 
 ROOT = Path(__file__).parent.parent
 
@@ -219,3 +220,12 @@ def test_programs_that_predict_are_measured_side_by_side(tmp_path: Path) -> None
     for row in rows:
         assert min(row["rounds"]) <= row["milliseconds"] <= max(row["rounds"])
         assert row["difference"] <= 1e-4 or row["program"] == "ours, int8"
+
+
+@pytest.mark.slow
+def test_shards_are_measured_beside_the_folder(tmp_path: Path) -> None:
+    images = write_folder(tmp_path / "images", 40)
+    flags = ["--rounds", "2", "--workers", "1", "--shard-mb", "0.05"]
+    (row,) = results("shards", str(images), *flags, folder=tmp_path / "results")
+    assert (row["images"], row["shards"], len(row["images_per_second"])) == (40, 3, 5)
+    assert all(len(speeds) == 2 and min(speeds) > 0 for speeds in row["images_per_second"].values())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import scale_table
 from effnet.cli.main import COMMANDS, main
 from effnet.spec.cost import cost
 from effnet.spec.families import B0, NETWORKS, OFFICIAL_TABLE, OfficialRow
@@ -145,3 +146,35 @@ def test_python_of_the_article_runs() -> None:
     namespace: dict[str, object] = {}
     for number, text in enumerate(blocks(ROOT / "docs" / "article.md", RUN), start=1):
         exec(compile(text, f"article.md, block {number}", "exec"), namespace)
+
+
+@pytest.mark.parametrize("name", scale_table.TABLES)
+def test_tables_of_large_trainings_are_what_is_computed(name: str) -> None:
+    columns, rows = scale_table.TABLES[name]
+    assert scale_table.markdown(columns, rows()) in (ROOT / "docs" / "scale.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("speed", scale_table.SPEEDS, ids=lambda speed: f"{speed.network} on {speed.gpu}")
+def test_each_speed_computed_with_is_stated_with_its_source(speed: scale_table.Speed) -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs" / "scale.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith(f"| {speed.network.upper()}, ") and f"| {speed.gpu} | " in line
+    ]
+    assert f"| {speed.images_per_second:,} |" in rows[0]
+    assert "https://" in rows[0] or "the same" in rows[0]
+
+
+def test_twice_the_images_take_twice_as_long_and_twice_the_energy() -> None:
+    speed = scale_table.SPEEDS[0]
+    for of in (scale_table.seconds, scale_table.kilowatt_hours):
+        assert of(speed, 2e6) == pytest.approx(2 * of(speed, 1e6))
+    assert scale_table.seconds(speed, 2489.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("link", scale_table.LINKS.values())
+def test_at_the_least_batch_sending_takes_as_long_as_computing(link: float) -> None:
+    for speed in scale_table.SPEEDS:
+        batch = scale_table.least_batch(speed, link)
+        many = 10**9
+        assert scale_table.ring_bytes(speed, many) / link == pytest.approx(batch / speed.images_per_second)

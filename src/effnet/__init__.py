@@ -13,6 +13,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if TYPE_CHECKING:
     from effnet.benching.run import bench as bench
     from effnet.cluster.machines import Cluster as Cluster
+    from effnet.data.sharded.run import shard as shard
     from effnet.doctor.run import check as check
     from effnet.errors import EffnetError as EffnetError
     from effnet.evaluation.comparison.compare import compare as compare
@@ -75,6 +76,7 @@ _PUBLIC = {
     "write_comparison": "effnet.evaluation.comparison.page",
     "write_explanations": "effnet.evaluation.explanation_page",
     "study": "effnet.sizing.study.run",
+    "shard": "effnet.data.sharded.run",
 }
 
 __all__ = [
@@ -102,6 +104,7 @@ __all__ = [
     "scale",
     "search",
     "serve",
+    "shard",
     "study",
     "train",
     "views",

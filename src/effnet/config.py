@@ -50,6 +50,8 @@ class DataConfig:
     """Decoded images stay in memory, or workers decode them for every epoch; auto: in memory if they fit."""
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     """Processes that decode a stream, 0: the training's own; one per core, at most 16, when not given."""
+    window: Annotated[int, Field(ge=1)] = 64
+    """Shards whose images are mixed with one another, in a set of more of them; see docs/data.md."""
     draft: bool = True
     """Large JPEG photos to train on are decoded at half their size or less, above what is kept of them."""
 
@@ -164,6 +166,10 @@ class TrainConfig:
     """Stop after so many epochs without a higher validation accuracy; never when not given."""
     save_minutes: Annotated[float, Field(gt=0.0)] = 10.0
     """The state is saved after every epoch, and in long ones every so many minutes."""
+    hang_minutes: Annotated[float, Field(gt=0.0, le=10_000.0)] = 10.0
+    """Of several processes, one that is silent for so long counts as hung, and all are ended."""
+    sync_bn: bool = False
+    """Batch normalisation over the images of all processes, on GPUs; else each normalises by its own."""
     device: DeviceName = "auto"
     """Where to compute: auto takes a GPU if there is one."""
     precision: PrecisionName = "auto"

@@ -9,12 +9,17 @@ class EffnetError(Exception):
     """Base of every error that effnet raises on purpose. Its message is one line, meant for the user."""
 
     exit_code = 1
+    is_common = False
+    """Whether all processes of a training fail with it at once: then the first one speaks for all."""
+    at_once = False
+    """Whether the process ends with it at once: threads of a library may wait for it, and it for them."""
 
 
 class UsageError(EffnetError):
     """The request itself is wrong: an unknown name, a value out of range, contradicting options."""
 
     exit_code = 2
+    is_common = True
 
 
 class DataError(EffnetError):

@@ -121,6 +121,27 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, lambda temporary: _write_text(temporary, text))
 
 
+def write_content(path: Path, content: bytes) -> None:
+    """Write these bytes, whole or not at all."""
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_bytes(path, write)
+
+
+def tensor_metadata(content: bytes) -> dict[str, str]:
+    """Return the metadata of the content of a safetensors file: a length, a JSON header, then numbers.
+
+    Raises:
+        ValueError, KeyError: it is none, or has no metadata.
+
+    """
+    size = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + size])["__metadata__"]
+    return metadata
+
+
 def read_marked(
     path: Path, mark: Mapping[str, int], *, kinds: tuple[str, str], remedy: str
 ) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from effnet.errors import UsageError, unknown_name
 
+MAX_BYTES = 1 << 20
+
 
 def recipe_names() -> list[str]:
     """Names of the recipes inside the package."""
@@ -17,7 +19,11 @@ def recipe_text(name: str) -> str:
     """Return the text of a recipe with its comments: command, machine, minutes, measured result."""
     if name.endswith(".toml"):
         try:
-            return Path(name).read_text(encoding="utf-8")
+            with Path(name).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)  # a device has no size
+            if len(content) > MAX_BYTES:
+                raise UsageError(f"recipe {name} has more than {MAX_BYTES:,} bytes; that is no recipe")
+            return content.decode("utf-8").replace("\r\n", "\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read recipe {name}: {error}") from None
     if name not in recipe_names():
@@ -35,7 +41,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(recipe_text(name))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"recipe {name} is not valid TOML: {error}") from None
 
 

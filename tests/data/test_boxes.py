@@ -18,8 +18,11 @@ from effnet.data.boxes import (
     box_mask,
     erased_boxes,
     normal_noise,
+    placed,
     random_erasing,
     random_sizes,
+    resize_one_by_one,
+    resize_together,
     resized_crop,
 )
 from effnet.data.randomness import uniform
@@ -66,23 +69,24 @@ def test_aspects_are_uniform_in_their_logarithm_where_all_fit() -> None:
 
 def crop_slowly(
     image: NDArray[np.uint8], draws: list[float], size: int, min_area: float
-) -> NDArray[np.int64]:
+) -> NDArray[np.float64]:
     """Crop `(C, S, S)` pixel by pixel: where each pixel's middle falls, weigh the four around it."""
     side = image.shape[-1]
     sizes = random_sizes(torch.tensor([draws[:2]], dtype=torch.float64), (min_area, 1.0), CROP_ASPECTS)
-    height, width = (float(length) * side for length in sizes)
-    top, left = draws[2] * (side - height), draws[3] * (side - width)
+    height, width = (max(1, round(float(length) * side)) for length in sizes)
+    top, left = floor(draws[2] * (side - height + 1)), floor(draws[3] * (side - width + 1))
+    box = image[:, top : top + height, left : left + width].astype(float)
     result = np.zeros((len(image), size, size))
     for row in range(size):
         for column in range(size):
-            y = min(max(top + (row + 0.5) * height / size - 0.5, 0), side - 1)
-            x = min(max(left + (column + 0.5) * width / size - 0.5, 0), side - 1)
+            y = min(max((row + 0.5) * height / size - 0.5, 0), height - 1)
+            x = min(max((column + 0.5) * width / size - 0.5, 0), width - 1)
             y0, x0 = floor(y), floor(x)
-            y1, x1 = min(y0 + 1, side - 1), min(x0 + 1, side - 1)
-            upper = image[:, y0, x0] * (1 - x + x0) + image[:, y0, x1] * (x - x0)
-            lower = image[:, y1, x0] * (1 - x + x0) + image[:, y1, x1] * (x - x0)
+            y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
+            upper = box[:, y0, x0] * (1 - x + x0) + box[:, y0, x1] * (x - x0)
+            lower = box[:, y1, x0] * (1 - x + x0) + box[:, y1, x1] * (x - x0)
             result[:, row, column] = upper * (1 - y + y0) + lower * (y - y0)
-    return result.round().astype(np.int64)
+    return result
 
 
 @pytest.mark.parametrize("size", [7, 12])
@@ -94,8 +98,16 @@ def test_crops_are_what_bilinear_sampling_by_hand_finds(size: int, channels: int
     assert (cropped.shape, cropped.dtype) == ((8, channels, size, size), torch.uint8)
     for image, own, crop in zip(pixels.numpy(), draws.tolist(), cropped.numpy(), strict=True):
         difference = np.abs(crop_slowly(image, own, size, min_area) - crop)
-        assert difference.max() <= 1  # a value at the middle between two is rounded either way
-        assert difference.mean() < 0.01
+        assert difference.max() <= 1  # on a CPU torch rounds twice, to whole numbers in between
+        assert difference.mean() < 0.4  # 0.25 where a value is rounded once
+
+
+@given(side=st.integers(1, 40), size=st.integers(2, 24), seed=st.integers(0, 1000))
+def test_the_way_of_a_gpu_differs_from_that_of_a_cpu_by_one_at_most(side: int, size: int, seed: int) -> None:
+    pixels, draws = noise(4, side), draws_for(4, 4, seed)
+    boxes = placed(random_sizes(draws[:, :2], (0.08, 1.0), CROP_ASPECTS), draws[:, 2:], side)
+    one_by_one, together = (way(pixels, boxes, size).int() for way in (resize_one_by_one, resize_together))
+    assert (one_by_one - together).abs().max() <= 1
 
 
 @pytest.mark.parametrize("side", [5, 8, 33])
@@ -108,7 +120,12 @@ def test_the_whole_image_at_its_own_size_stays_to_the_last_bit(side: int) -> Non
 def test_the_whole_image_at_another_size_is_the_image_resized() -> None:
     pixels, draws = noise(3, 8), torch.tensor([WHOLE] * 3, dtype=torch.float64)
     resized = torch.nn.functional.interpolate(pixels.float(), (6, 6), mode="bilinear", align_corners=False)
-    assert (resized_crop(pixels, draws, 6, 0.08) - resized).abs().max() <= 0.51
+    assert (resized_crop(pixels, draws, 6, 0.08) - resized).abs().max() <= 1.001
+
+
+def test_a_crop_may_be_one_pixel() -> None:
+    pixels = torch.full((2, 3, 4, 4), 7, dtype=torch.uint8)
+    assert torch.equal(resized_crop(pixels, draws_for(2, 4), 1, 0.08), pixels[:, :, :1, :1])
 
 
 def test_crops_reach_all_four_borders() -> None:
@@ -116,7 +133,7 @@ def test_crops_reach_all_four_borders() -> None:
     side = 100
     rows = torch.arange(side, dtype=torch.uint8).view(1, 1, side, 1).expand(1, 1, side, side)
     for pixels in (rows, rows.mT):
-        for place, ends in ((0.0, (0, 49)), (1.0, (50, 99))):
+        for place, ends in ((0.0, (0, 49)), (1.0 - 2**-53, (50, 99))):
             draws = torch.tensor([[0.0, 0.5, place, place]], dtype=torch.float64)
             cut = resized_crop(pixels, draws, 50, 0.25)
             assert (int(cut.min()), int(cut.max())) == ends

@@ -1,11 +1,12 @@
 """Processes that decode: they leave signals to their parent, end with it, and their death is an error."""
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import torch
 
 from effnet.config import DataConfig
 from effnet.data.datasets import open_digits
-from effnet.data.pixels import PixelFormat, Reading
+from effnet.data.pixels import PixelFormat, Reading, silent
 from effnet.data.stream import Stream, released
-from effnet.data.workers import CHUNK_BYTES, MAX_WORKERS, images_per_task, num_workers
+from effnet.data.tasks import CHUNK_BYTES, images_per_task
+from effnet.data.workers import MAX_DEATHS, MAX_WORKERS, num_workers
 from effnet.errors import EffnetError
 from effnet.imaging.preprocess import Preprocess
 
@@ -34,8 +36,9 @@ print(*(child.pid for child in active_children()), flush=True)
 """
 
 
-def digits(workers: int) -> Stream:
-    return Stream(open_digits().parts["all"], FORM, Reading(DataConfig(workers=workers), torch.device("cpu")))
+def digits(workers: int, say: Callable[[str], None] = silent) -> Stream:
+    reading = Reading(DataConfig(workers=workers), torch.device("cpu"), say=say)
+    return Stream(open_digits().parts["all"], FORM, reading)
 
 
 @pytest.fixture
@@ -93,18 +96,67 @@ def test_workers_leave_signals_to_their_parent(two: Stream, number: int) -> None
     assert len(pids()) == 2
 
 
-def test_the_death_of_a_worker_is_an_error_that_says_what_to_try() -> None:
-    with pytest.raises(EffnetError, match=r"images has died \(.+\); .*fewer --data\.workers"):
-        kill_one_at_work(digits(2))
+def kill_one() -> None:
+    victim = active_children()[0]
+    victim.kill()
+    victim.join()
+
+
+@pytest.mark.parametrize("moment", ["before", "within"])
+def test_the_death_of_a_worker_changes_nothing_but_is_said(moment: str) -> None:
+    """Killed before a pass, and in the middle of one."""
+    said: list[str] = []
+    streamed = digits(2, said.append)
+    with released(streamed):
+        expected = list(streamed.batches(EVERY))
+        found = []
+        if moment == "before":
+            kill_one()
+        for number, batch in enumerate(streamed.batches(EVERY)):
+            if moment == "within" and number == 3:
+                kill_one()
+            found.append(batch)
+        assert len(pids()) == 2
+    assert all(
+        torch.equal(one, other)
+        for pair in zip(found, expected, strict=True)
+        for one, other in zip(*pair, strict=True)
+    )
+    if said or moment == "before":  # within a pass its work may be done already
+        assert said == [
+            "warning: a process that decodes images has died (SIGKILL); others take over its work"
+        ]
+
+
+def test_workers_that_die_again_and_again_are_an_error_that_says_what_to_try() -> None:
+    said: list[str] = []
+    streamed = digits(2, said.append)
+    with pytest.raises(
+        EffnetError, match=r"images has died \(.+\), the 4th in this epoch; .*fewer --data\.workers"
+    ):
+        kill_at_every_batch(streamed)
+    assert len(said) == MAX_DEATHS
     assert pids() == []
 
 
-def kill_one_at_work(streamed: Stream) -> None:
+def kill_at_every_batch(streamed: Stream) -> None:
     with released(streamed):
-        next(streamed.batches(EVERY))
-        os.kill(pids()[0], signal.SIGKILL)
-        for _ in range(100):
+        for _ in streamed.batches(EVERY):
+            kill_one()
+
+
+def test_a_death_leaves_no_process_and_no_open_file() -> None:
+    streamed = digits(2)
+    with released(streamed):
+        list(streamed.batches(EVERY))
+        open_files = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            kill_one()
             list(streamed.batches(EVERY))
+            gc.collect()
+            assert len(pids()) == 2
+            assert len(os.listdir("/proc/self/fd")) == open_files
+    assert pids() == []
 
 
 def test_workers_that_cannot_be_started_are_an_error() -> None:

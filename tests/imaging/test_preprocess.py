@@ -197,3 +197,13 @@ def test_json_keeps_every_value(preprocess: Preprocess) -> None:
 
 def test_the_mode_follows_from_the_number_of_channels() -> None:
     assert (Preprocess(8).mode, grey(8).mode) == ("RGB", "L")
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+def test_rows_are_resized_before_columns_whatever_pillow_would_choose(interpolation: Interpolation) -> None:
+    """Pillow 13 takes the columns of this one first."""
+    image = noise(5, 13)
+    resample = Image.Resampling[interpolation.upper()]
+    rows_first = np.asarray(image.resize((4, 13), resample).resize((4, 10), resample))
+    pixels = Preprocess(4, interpolation=interpolation).pixels(image)
+    assert np.array_equal(pixels, rows_first[3:7].transpose(2, 0, 1))

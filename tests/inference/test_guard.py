@@ -26,7 +26,14 @@ def test_every_answer_carries_what_protects_a_browser(tmp_path: Path, path: str)
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_the_page_is_in_no_frame_and_tells_nobody_where_its_links_come_from(tmp_path: Path) -> None:
+    with client(make_site(tmp_path)) as api:
+        headers = api.get("/").headers
+    assert (headers["x-frame-options"], headers["referrer-policy"]) == ("DENY", "no-referrer")
 
 
 def test_the_page_asks_nothing_from_elsewhere(tmp_path: Path) -> None:

@@ -74,7 +74,9 @@ def test_a_storage_without_its_library_says_which(monkeypatch: pytest.MonkeyPatc
 
 def test_without_fsspec_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
-    with pytest.raises(MissingExtraError, match="a URL needs fsspec; install it with: pip install fsspec"):
+    with pytest.raises(
+        MissingExtraError, match=r"it needs fsspec; install it with: pip install 'effnet\[remote\]'"
+    ):
         Url("s3://bucket/photos").read()
 
 

@@ -19,8 +19,10 @@ from chromium import Browser
 from effnet.cli.main import main
 from effnet.errors import EffnetError, UsageError
 from effnet.sizing.search.candidates import Candidate
-from effnet.sizing.search.optuna_study import open_queue
+from effnet.sizing.search.optuna_study import QUESTION, open_queue
+from effnet.sizing.search.plan import STORAGE_FILE
 from effnet.sizing.search.results import SearchResult
+from effnet.sizing.search.storage import sqlite_url
 from effnet.sizing.search.worker import InterruptedSearchError
 from effnet.sizing.trial import OUTCOME_FILE
 from effnet.spec.coefficients import load as load_coefficients
@@ -118,6 +120,20 @@ def test_a_second_call_does_nothing_again(found: SearchResult) -> None:
     again = search(found.plan.folder)
     assert again.to_dict() == found.to_dict()
     assert before == {path: path.stat().st_mtime_ns for path in found.plan.trials_folder.glob("*/*")}
+
+
+def test_a_search_begun_before_a_setting_existed_goes_on(found: SearchResult) -> None:
+    study = optuna.load_study(
+        study_name=found.plan.study_name, storage=sqlite_url(found.plan.folder / STORAGE_FILE)
+    )
+    held = study.user_attrs[QUESTION]
+    study.set_user_attr(QUESTION, {**held, "recipe": without(held["recipe"], "progressive")})
+    assert search(found.plan.folder).to_dict() == found.to_dict()
+    study.set_user_attr(QUESTION, held)
+
+
+def without(values: dict[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != key}
 
 
 def test_other_settings_under_the_same_name_are_refused(found: SearchResult) -> None:

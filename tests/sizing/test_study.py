@@ -107,6 +107,15 @@ def test_the_same_again_trains_nothing(finished: StudyResult, place: Path) -> No
     assert again.findings.to_dict() == finished.findings.to_dict()
 
 
+def test_a_study_begun_before_a_setting_existed_goes_on(finished: StudyResult, place: Path) -> None:
+    before, path = trained(place), place / "out" / "study.json"
+    values = json.loads(path.read_text())
+    del values["identity"]["settings"]["progressive"], values["identity"]["settings"]["data"]["fold"]
+    path.write_text(json.dumps(values))
+    call(place)
+    assert trained(place) == before
+
+
 def test_another_seed_is_only_added(finished: StudyResult, place: Path) -> None:
     before = trained(place)
     call(place, seeds=3)

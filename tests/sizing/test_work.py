@@ -13,7 +13,7 @@ from effnet.data.datasets import open_digits
 from effnet.errors import DataError, EffnetError, UsageError
 from effnet.sizing.study import work
 from effnet.sizing.study.work import StoppedError, Trial, Watch, carry_out, is_done
-from effnet.sizing.trial import Outcome, key_of
+from effnet.sizing.trial import Outcome, as_before, key_of
 from effnet.training import state as states
 from effnet.training.folder import locked
 from effnet.training.interrupt import Interrupts
@@ -50,6 +50,17 @@ def trial(config: TrainConfig, seed: int) -> Trial:
 
 def watch(listener: Silent | None = None, minutes: float | None = None) -> Watch:
     return Watch(listener or Silent(), Interrupts(), minutes)
+
+
+def test_settings_that_came_later_change_the_key_of_a_trial_only_where_they_are_used(
+    config: TrainConfig,
+) -> None:
+    data = as_before(config)["data"]
+    assert not {"fold", "window"} & data.keys()
+    assert not {"finetune", "distill", "progressive"} & as_before(config).keys()
+    used = as_before(configuration.override(config, {"data": {"window": 2}}))
+    assert used["data"] == {**data, "window": 2}
+    assert as_before(config) == used | {"data": data}
 
 
 def test_trials_come_in_their_order_and_are_kept(config: TrainConfig, tmp_path: Path) -> None:

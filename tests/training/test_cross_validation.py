@@ -97,7 +97,7 @@ def test_an_interrupted_one_goes_on_to_the_same_bits_without_its_source(
     with pytest.raises(StopError):
         cross(source, tmp_path / "run", reporter=Stop(epochs))
     source.unlink()
-    with pytest.raises(UsageError, match="holds an unfinished training; go on with"):
+    with pytest.raises(UsageError, match="holds an unfinished training with other settings"):
         cross(crossed.model_path, tmp_path / "run")
     result = effnet.resume(tmp_path / "run")
     assert_same_run(tmp_path / "run", crossed.folder)

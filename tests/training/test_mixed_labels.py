@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from effnet.training.loop import Trainer
-from effnet.training.meter import Meter, likeliest
+from effnet.training.meter import Meter, likeliest, share_right
 
 
 def test_the_likeliest_class_of_an_index_is_itself() -> None:
@@ -19,7 +19,7 @@ def test_a_hit_is_the_likeliest_class_of_a_mixed_label() -> None:
     meter = Meter()
     logits = torch.tensor([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0], [0.0, 3.0, 0.0]])
     labels = torch.tensor([[0.7, 0.3, 0.0], [0.6, 0.4, 0.0], [0.0, 0.0, 1.0], [0.4, 0.6, 0.0]])
-    meter.add(torch.tensor(1.0), logits, labels)
+    meter.add(torch.tensor(1.0), share_right(logits, labels))
     assert meter.means() == (1.0, 0.75)
 
 

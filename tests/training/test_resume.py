@@ -17,6 +17,7 @@ from effnet.config import TrainConfig
 from effnet.data.datasets import open_dataset, open_digits
 from effnet.data.splits import split
 from effnet.errors import DataError, EffnetError, UsageError
+from effnet.training import begun
 from effnet.training import state as states
 from effnet.training.folder import locked
 from effnet.training.reporter import EpochRecord, Silent, StepRecord
@@ -93,7 +94,9 @@ def test_mixed_and_augmented_batches_resume_exactly(tmp_path: Path) -> None:
     assert_same_run(tmp_path / "halves", tmp_path / "whole")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)]
+)
 def test_a_signal_saves_and_exits_with_a_stated_code(number: int, code: int, tmp_path: Path) -> None:
     process = start(tmp_path)
     wait_for(tmp_path / "training.state", process)
@@ -125,11 +128,27 @@ def test_two_damaged_states_are_an_error_and_stay(unfinished: Path) -> None:
     assert states.exists(unfinished)
 
 
-def test_an_unfinished_run_is_not_overwritten_unasked(unfinished: Path) -> None:
+def test_an_unfinished_run_is_not_overwritten_by_another(unfinished: Path) -> None:
     before = (unfinished / "training.state").read_bytes()
-    with pytest.raises(UsageError, match=f"go on with: effnet train --resume {unfinished}"):
-        effnet.train("digits", out=unfinished, **SETTINGS)
+    message = (
+        rf"with other settings \(epochs is 3 there, 4 here\); go on with: effnet train --resume {unfinished}"
+    )
+    with pytest.raises(UsageError, match=message):
+        effnet.train("digits", out=unfinished, **{**SETTINGS, "epochs": 4})
     assert (unfinished / "training.state").read_bytes() == before
+
+
+def test_the_same_command_goes_on_with_what_it_began(unfinished: Path, undisturbed: Path) -> None:
+    listener = Listener()
+    effnet.train("digits", out=unfinished, reporter=listener, **SETTINGS, save_minutes=1.0)
+    assert f"{unfinished} holds this training, begun before: going on with it" in listener.messages
+    assert_same_run(unfinished, undisturbed)
+
+
+def test_settings_that_came_later_do_not_keep_a_training_from_going_on() -> None:
+    now = {"DATA": "digits", "epochs": 3, "data": {"window": 16, "max_train": None}}
+    assert not begun.differences({"DATA": "digits", "epochs": 3, "data": {"max_train": None}}, now)
+    assert begun.differences({"DATA": "digits", "epochs": 3, "data": {}}, {**now, "data": {"window": 4}})
 
 
 def test_overwrite_starts_anew(unfinished: Path, undisturbed: Path) -> None:
@@ -284,4 +303,4 @@ def test_an_unfinished_run_over_a_finished_one_is_called_unfinished(tmp_path: Pa
     with pytest.raises(StopError):
         effnet.train("digits", out=tmp_path, overwrite=True, reporter=Listener(epochs=1), **settings)
     with pytest.raises(UsageError, match="holds an unfinished training"):
-        effnet.train("digits", out=tmp_path, **settings)
+        effnet.train("digits", out=tmp_path, **{**settings, "seed": 4})

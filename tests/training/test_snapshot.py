@@ -9,6 +9,7 @@ from tiny_training import fit, tiny, trainer
 
 from effnet.errors import DataError
 from effnet.training import state
+from effnet.training.folder import locked
 from effnet.training.loop import Trainer
 from effnet.training.reporter import StepRecord
 from effnet.training.snapshot import capture, check_same_images, restore
@@ -87,11 +88,15 @@ def test_an_image_that_became_readable_is_named() -> None:
         check_same_images(["c.png"], ["c.png", "b.png", "a.png"])
 
 
-def test_what_a_killed_process_left_of_a_state_is_removed_too(tmp_path: Path) -> None:
-    for name in ("training.state", "training.previous.state", ".training.state.x8_k.state"):
+def test_what_a_killed_process_left_is_removed_when_the_folder_is_held_again(tmp_path: Path) -> None:
+    states = {"training.state", "training.previous.state"}
+    half = {".training.state.x8_k.state", ".model.safetensors.a1.safetensors", ".metrics.jsonl.b2.jsonl"}
+    for name in states | half:
         (tmp_path / name).touch()
-    state.remove(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    with locked(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == states | {".lock"}
+        state.remove(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".lock"}
 
 
 def test_the_command_that_goes_on_can_be_pasted() -> None:

@@ -26,7 +26,7 @@ class CheckForm:
     """
 
     data: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")]
-    """A name (digits, cifar10, food101, …), a folder of images, a .csv, .tar or .parquet file, or hf:NAME."""
+    """A name (digits, cifar10, food101, …), a folder, a .csv, .tar or .parquet file, hf:NAME, or a URL."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder for page and lists; runs/NAME-check when not given. Those of an earlier check are replaced."""
     model: Annotated[Path | None, tyro.conf.arg(metavar="MODEL")] = None
@@ -39,21 +39,10 @@ class CheckForm:
     """Print one JSON object instead of progress and tables."""
 
 
-class CheckTerminal(TerminalReporter):
-    """Follows a check on standard error."""
-
-    def __enter__(self) -> "CheckTerminal":
-        return self
-
-    def working(self, task: str, done: int, total: int) -> None:
-        """Follow a task."""
-        self._show(task, done, total)
-
-
 def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(CheckForm, "check", args)
-    with CheckTerminal(quiet=form.json) as reporter:
+    with TerminalReporter(quiet=form.json) as reporter:
         result = check(form.data, form.out, model=form.model, labels=form.labels, reporter=reporter)
     if form.json:
         print_json(result.to_dict())

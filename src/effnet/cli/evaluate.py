@@ -41,7 +41,7 @@ class EvaluateForm:
 
     paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL [MODEL …] DATA")]
     """Model files that `effnet train` wrote, and at last a data set: a name (digits, cifar10, food101, …), a
-    folder of images, a .csv, .tar or .parquet file, or hf:NAME."""
+    folder of images, a .csv, .tar or .parquet file, hf:NAME, or the URL of shards."""
     split: Annotated[str | None, tyro.conf.arg(metavar="train|val|test|all")] = None
     """Part to measure on, as it was in training; by default the images that training never saw."""
     calibrate: bool = False

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from effnet import __version__
+from effnet.cli.visible import visible
 from effnet.errors import EffnetError, MissingExtraError, UsageError, unknown_name
 
 # name -> (module, one line of help). A command's module is imported when that command runs.
@@ -26,6 +27,7 @@ COMMANDS = {
     "export": ("effnet.cli.export", "write a model file as ONNX, proved, also in int8"),
     "serve": ("effnet.cli.serve", "answer images over HTTP, with a page"),
     "search": ("effnet.cli.search", "search alpha, beta and gamma for a network and your data"),
+    "shard": ("effnet.cli.shard", "write a data set as tar files with an index, to train on from anywhere"),
 }
 
 INSTALL = {
@@ -49,6 +51,8 @@ INSTALL = {
     "prometheus_client": "serve",
     "python_multipart": "serve",
     "pyarrow": "parquet",
+    "fsspec": "remote",
+    "aiohttp": "remote",
     "cleanlab": "doctor",
     "imagehash": "doctor",
     "pandas": "doctor",
@@ -78,7 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EffnetError as error:
         if debug:
             raise
-        return _fail(str(error), error.exit_code)
+        code = _fail(_of_one_process(error), error.exit_code)
+        if error.at_once:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+        return code
     except ModuleNotFoundError as error:
         if debug or error.name not in INSTALL:
             raise
@@ -145,10 +154,19 @@ def _missing_extra(module: str, extra: str) -> MissingExtraError:
     return MissingExtraError(f"this command needs {module}; install it with: pip install 'effnet[{extra}]'")
 
 
+def _of_one_process(error: EffnetError) -> str:
+    """Return what a process of a group says of an error; nothing, where the first one speaks for all."""
+    rank = os.environ.get("RANK", "0") if "WORLD_SIZE" in os.environ else "0"
+    if rank == "0":
+        return str(error)
+    return "" if error.is_common else f"process {rank}: {error}"
+
+
 def _fail(message: str, code: int) -> int:
-    """Print a message as one line, even if a name in it has several."""
-    line = message.replace("\n", " ")
-    sys.stderr.write(f"effnet: {line}\n")
+    """Print a message as one line, even if a name in it has several or would steer the terminal."""
+    line = visible(message.replace("\n", " "))
+    if line:
+        sys.stderr.write(f"effnet: {line}\n")
     return code
 
 

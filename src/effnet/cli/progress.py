@@ -2,7 +2,6 @@
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -16,6 +15,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from effnet.cli.output import SafeConsole
 from effnet.training.reporter import EpochRecord, StepRecord
 
 DOWNLOAD = "bringing the data"
@@ -37,7 +37,7 @@ class TerminalReporter:
     """Reports on standard error, so that standard output holds results only."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
+        self.console = SafeConsole(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),

@@ -37,7 +37,7 @@ class SearchForm:
     """
 
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
-    """A name (digits, cifar10, food101, …), a folder of images, a .csv, .tar or .parquet file, or hf:NAME."""
+    """A name (digits, cifar10, food101, …), a folder, a .csv, .tar or .parquet file, hf:NAME, or a URL."""
     search: Annotated[SearchConfig, tyro.conf.arg(name="")] = field(default_factory=SearchConfig)
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder for trials, coefficients and page; runs/search-NAME when not given."""

@@ -38,7 +38,7 @@ class StudyForm:
     """
 
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
-    """A name (digits, cifar10, food101, …), a folder of images, a .csv, .tar or .parquet file, or hf:NAME."""
+    """A name (digits, cifar10, food101, …), a folder, a .csv, .tar or .parquet file, hf:NAME, or a URL."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Folder for trials, page and pictures; runs/NAME-study when not given."""
     recipe: Annotated[str | None, tyro.conf.arg(metavar="NAME|FILE")] = None

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from effnet.cli.group_flags import GroupFlags, of_one_process
 from effnet.cli.limits import LimitFlags
 from effnet.cli.origin_flags import OriginFlags, names_given, value_of
 from effnet.cli.output import console, print_json, table
@@ -16,15 +17,19 @@ from effnet.cli.progress import TerminalReporter
 from effnet.cli.results import interval, print_caution, print_evaluation
 from effnet.cli.settings import with_recipe
 from effnet.config import TrainConfig
-from effnet.errors import UsageError
+from effnet.errors import EffnetError, UsageError
 from effnet.sizing.budget.sized_training import Training, refuse_phi
 from effnet.sizing.budget.sized_training import run as run_training
 from effnet.training.folder import run_folder
 from effnet.training.folds import CrossValidation
+from effnet.training.interrupt import InterruptedTrainingError
+from effnet.training.joining import current, is_member, joined, num_restarts
+from effnet.training.launch import launch, tell_launcher
 from effnet.training.order import RULES, defaults, explain, undertake
 from effnet.training.origins import open_origin
+from effnet.training.processes import LostPeerError
 from effnet.training.results import TrainResult
-from effnet.training.resuming import resume
+from effnet.training.resuming import resume, saying_how_to_go_on
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class TrainForm:
     """
 
     data: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="DATA")] = None
-    """A name (digits, cifar10, food101, …), a folder of images, a .csv, .tar or .parquet file, or hf:NAME."""
+    """A name (digits, cifar10, food101, …), a folder, a .csv, .tar or .parquet file, hf:NAME, or a URL."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Go on with the interrupted training in this folder, exactly where it was; takes no other setting."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
@@ -51,14 +56,29 @@ class TrainForm:
     """Print one JSON object instead of progress and tables."""
     origin: Annotated[OriginFlags, tyro.conf.arg(name="")] = field(default_factory=OriginFlags)
     limits: Annotated[LimitFlags, tyro.conf.arg(name="")] = field(default_factory=LimitFlags)
+    group: Annotated[GroupFlags, tyro.conf.arg(name="")] = field(default_factory=GroupFlags)
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
 
 
 def run(args: Sequence[str]) -> None:
-    """Run the command."""
-    if is_given("--resume", args):
-        resume_run(args)
-        return
+    """Run the command, as one process or as one of a group."""
+    try:
+        with joined():
+            (resume_run if is_given("--resume", args) else new_run)(args)
+    except EffnetError as error:
+        stopped = isinstance(error, InterruptedTrainingError)
+        if (
+            not isinstance(error, LostPeerError)
+            and tell_launcher(error.exit_code, stopped=stopped)
+            and stopped
+        ):
+            error.exit_code = 0  # of this process: another code would be a reason to start it again
+        error.at_once = is_member()  # as `dismiss` does
+        raise
+
+
+def new_run(args: Sequence[str]) -> None:
+    """Begin a training, or go on with it if the same command has begun it."""
     wanted, revision = value_of("--from", args), value_of("--revision", args)
     source = None if wanted is None else open_origin(wanted, revision=revision)
     form, dataset, recipe = with_recipe(TrainForm, "train", args, choose=partial(defaults, source=source))
@@ -66,13 +86,29 @@ def run(args: Sequence[str]) -> None:
     if is_given("--phi", args):
         refuse_phi(limits)
     asked = undertake(form.origin.order, names_given(args), limits.words(), source)
-    folder = run_folder(dataset, form.out, form.overwrite)
-    with TerminalReporter(quiet=form.json) as reporter:
+    overwrite = form.overwrite and not num_restarts()
+    folder = run_folder(dataset, form.out, overwrite)
+    begin_group(form, args)
+    with reporter_of(form) as reporter:
         if recipe == RULES and not form.origin.probe:
             reporter.message(explain(dataset, form.config))
         reporter.message(f"recipe {recipe}, device {form.config.device}; results go to {folder}")
-        result = run_training(Training(dataset, form.config, limits, asked), folder, reporter)
+        training = Training(dataset, form.config, limits, asked, overwrite)
+        with saying_how_to_go_on(folder, reporter):
+            result = run_training(training, folder, reporter)
     show_result(result, form.json)
+
+
+def begin_group(form: TrainForm, args: Sequence[str]) -> None:
+    """Start the processes that are asked for, if any; this one then ends with their exit code."""
+    launched = form.group.launch(form.config.device)
+    if launched is not None:
+        raise SystemExit(launch(launched, ["train", *of_one_process(args)]))
+
+
+def reporter_of(form: TrainForm) -> TerminalReporter:
+    """Return who speaks: of several processes the first one."""
+    return TerminalReporter(quiet=form.json or not current().is_first)
 
 
 def resume_run(args: Sequence[str]) -> None:
@@ -80,12 +116,13 @@ def resume_run(args: Sequence[str]) -> None:
     form = parse(TrainForm, "train", args)
     if form.resume is None:
         raise UsageError("--resume needs the folder of an interrupted training")
-    if form != TrainForm(resume=form.resume, json=form.json):
+    if form != TrainForm(resume=form.resume, json=form.json, group=form.group):
         raise UsageError(
             "--resume goes on with the data and settings of the interrupted training and takes no others; "
             "for other settings start a new run with another --out"
         )
-    with TerminalReporter(quiet=form.json) as reporter:
+    begin_group(form, args)
+    with reporter_of(form) as reporter, saying_how_to_go_on(form.resume, reporter):
         result = resume(form.resume, reporter=reporter)
     show_result(result, form.json)
 

@@ -35,7 +35,7 @@ class Augment:
             Stage(0, lambda pixels, _: pixels.float().div_(255.0)),
             _shrinking(preprocess.resolution, seen.resolution),
             _policy(config, seen),
-            Stage(0, lambda images, _: preprocess.normalise(images)),
+            Stage(0, lambda images, _: preprocess.normalise_(images)),
             _erasing(config),
         )
 

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from effnet.data.hub_library import PREFIX, is_remote
 from effnet.data.manifest import SUFFIXES, open_manifest
 from effnet.data.parquet import open_parquet
 from effnet.data.samples import DataSet, Samples
+from effnet.data.sharded.index import INDEX_FILE, is_index
+from effnet.data.sharded.opening import open_remote, open_sharded
+from effnet.data.sharded.remote import is_url
 from effnet.data.shards import open_shards
 from effnet.data.sources import Source, parse_source
 from effnet.data.transfer import TRANSFER, open_transfer
@@ -38,8 +43,8 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
     `photos.csv,label=species`.
 
     Args:
-        source: name, folder, file, pattern of files (`data-{0000..0009}.tar`) or `hf:NAME[:CONFIG]`; a folder
-            comes before a data set of that name.
+        source: name, folder, file, pattern of files (`data-{0000..0009}.tar`), `hf:NAME[:CONFIG]`, or the URL
+            of a folder that `effnet shard` wrote; a folder comes before a data set of that name.
         on_download: told how many bytes are there, of how many, when a data set is downloaded or taken out of
             its files.
 
@@ -48,7 +53,9 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
         DataError: nothing in it, its classes do not fit together, or the data set cannot be downloaded.
 
     """
-    asked = parse_source(str(source))
+    asked = at_home(parse_source(str(source)))
+    if is_url(asked.place):
+        return open_remote(asked, on_download)
     if not os.path.isdir(asked.place):  # a Path raises where a text is too long for one
         if asked.place in DATASETS:
             asked.allow(f"the data set {asked.place}", ())
@@ -61,8 +68,17 @@ def open_dataset(source: str | Path, *, on_download: OnProgress = ignore) -> Dat
     return open_tree(asked, Path(asked.place), on_download)
 
 
+def at_home(source: Source) -> Source:
+    """Return the source with a path instead of a `file://` URL; others stay as they are."""
+    if not source.place.lower().startswith("file://"):
+        return source
+    return replace(source, place=url2pathname(urlsplit(source.place).path))
+
+
 def open_tree(source: Source, root: Path, on_progress: OnProgress) -> DataSet:
     """Open a folder: of images, or of shards or parquet files where it holds no images in folders."""
+    if has_index(root):
+        return open_sharded(source, on_progress)
     found = next((files for suffix in PACKED if (files := find_files(root, suffix))), [])
     if found and not split_folders(root) and not holds_images(root):
         return open_files(source, found, on_progress)
@@ -75,6 +91,15 @@ def open_tree(source: Source, root: Path, on_progress: OnProgress) -> DataSet:
         raise DataError(
             f"{error}; if its {found[0].suffix} files are meant: {root}/*{found[0].suffix}"
         ) from error
+
+
+def has_index(root: Path) -> bool:
+    """Tell whether a folder holds shards with an index of ours."""
+    try:
+        with (root / INDEX_FILE).open("rb") as file:
+            return is_index(file.read(200))
+    except OSError:
+        return False
 
 
 def open_files(source: Source, files: list[Path], on_progress: OnProgress) -> DataSet:
@@ -142,7 +167,7 @@ def needs_download(source: str | Path) -> bool:
     place = str(source).partition(",")[0]
     if place in TRANSFER and not Path(place).is_dir():
         return True
-    if is_remote(str(source)):
+    if is_remote(str(source)) or is_url(str(source)):
         return True
     archive = ARCHIVES.get(str(source))
     return archive is not None and not Path(source).is_dir() and not archive.path.exists()

@@ -10,7 +10,9 @@ from torch import Tensor
 from effnet.data.augment import Augment
 from effnet.data.mixing import Mix
 from effnet.data.pixels import PixelSource, Stored
-from effnet.data.randomness import batch_draw, permutation, uniform
+from effnet.data.randomness import batch_draw, uniform
+from effnet.data.share import WHOLE
+from effnet.data.windows import order_of
 from effnet.imaging.preprocess import Preprocess
 
 Batch = tuple[Tensor, Tensor]
@@ -26,14 +28,20 @@ def unchanged(images: Tensor, places: NDArray[np.int64]) -> Tensor:
 
 
 class TrainLoader:
-    """Batches of an epoch: order, augmentation and mixing are functions of (seed, epoch, image index)."""
+    """Batches of an epoch: order, augmentation and mixing are functions of (seed, epoch, image index).
+
+    Where several processes share a training, each gets its `share` of every batch: together they see what one
+    process would, image for image.
+    """
 
     def __init__(self, pixels: PixelSource, augment: Augment, mix: Mix, batch_size: int, seed: int) -> None:
         self.pixels = pixels
         self.augment = augment
         self.mix = mix
         self.batch_size = min(batch_size, len(pixels))
+        """Images of a whole batch, whoever computes them."""
         self.seed = seed
+        self.share = WHOLE
 
     @property
     def num_steps(self) -> int:
@@ -41,17 +49,17 @@ class TrainLoader:
         return len(self.pixels) // self.batch_size
 
     def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
-        """Yield the augmented batches of an epoch, from its batch `start` on."""
+        """Yield the share of each augmented batch of an epoch, from its batch `start` on."""
         order, steps = self.order(epoch), range(start, self.num_steps)
-        keys = self.keys(order)
-        parts = [slice(step * self.batch_size, (step + 1) * self.batch_size) for step in steps]
-        batches = self.pixels.batches([order[part] for part in parts])
-        for step, part, stored in zip(steps, parts, batches, strict=True):
-            yield self._augment(stored, epoch, keys[part], batch_draw(self.seed, epoch, step))
+        keys, within = self.keys(order), self._places()
+        places = [step * self.batch_size + within for step in steps]
+        batches = self.pixels.batches([order[place] for place in places])
+        for step, place, stored in zip(steps, places, batches, strict=True):
+            yield self._augment(stored, epoch, keys[place], batch_draw(self.seed, epoch, step))
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """Return the images of an epoch in their order, `(N,)` indices."""
-        return permutation(self.seed, epoch, len(self.pixels))
+        return order_of(self.seed, epoch, len(self.pixels), self.pixels.windows)
 
     def keys(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return what the draws of each image are keyed by: the image itself, `(N,)`."""
@@ -62,11 +70,22 @@ class TrainLoader:
         counts = torch.bincount(self.pixels.labels, minlength=self.mix.num_classes)
         return (counts > 0) * counts.sum() / ((counts > 0).sum() * counts.clamp(min=1))
 
+    @property
+    def _before(self) -> int:
+        """How many images before its share this process needs: for the first of it, the batch is a circle."""
+        return 0 if self.share == WHOLE else self.mix.reach
+
+    def _places(self) -> NDArray[np.int64]:
+        """Return where in a batch the images are that are computed here: `(N,)`."""
+        own = self.share.of(self.batch_size)
+        return np.arange(own.start - self._before, own.stop) % self.batch_size
+
     def _augment(self, stored: Stored, epoch: int, keys: NDArray[np.int64], draw: float) -> Batch:
         own = self.augment.num_draws
         draws = uniform(self.seed, epoch, keys, own + self.mix.num_draws)
         images = self.augment(stored[0], draws[:, :own])
         images, labels = self.mix(images, stored[1], draws[:, own:], draw)
+        images, labels = images[self._before :], labels[self._before :]
         return images.contiguous(memory_format=torch.channels_last), labels
 
 
@@ -115,10 +134,12 @@ class EvalLoader:
         self.preprocess = preprocess
         self.batch_size = batch_size
         self.transform = transform
+        self.share = WHOLE
+        """Which part of the images is looked at here."""
 
     def __iter__(self) -> Iterator[Batch]:
-        first = 0
-        for stored, labels in self.pixels.once(self.batch_size):
+        first = self.share.of(len(self.pixels)).start
+        for stored, labels in self.pixels.once(self.batch_size, self.share):
             places = np.arange(first, first + len(labels))
             first += len(labels)
             images = self.preprocess.normalise(self.transform(stored, places).float() / 255.0)

@@ -1,7 +1,8 @@
 """Mix the images of a batch and their labels: mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019).
 
 An image's partner is the one before it in the batch, whose order is random. The share that an image keeps is
-drawn for each image, from Beta(alpha, alpha).
+drawn for each image, from Beta(alpha, alpha). Who computes a part of a batch only needs that part and the one
+image before it.
 """
 
 from collections.abc import Callable
@@ -37,6 +38,8 @@ class Mix:
             partial(_mix, partial(way, alpha), num_classes) for way, alpha in ways if alpha > 0
         ]
         self.mixers = mixers or [_leave]
+        self.reach = 1 if mixers else 0
+        """How many images before a part of a batch have a say in it."""
 
     def __call__(
         self, images: Tensor, labels: Tensor, draws: NDArray[np.float64], batch_draw: float

@@ -80,11 +80,7 @@ class PackedReader(EncodedReader):
             DataError: the shard is gone, has changed, or says that the image is larger than is read.
 
         """
-        encoded = name.encode(errors="surrogateescape")
-        row = int(np.searchsorted(self.names, np.bytes_(encoded)))
-        if row == len(self.names) or self.names[row] != encoded:
-            raise DataError(f"{name}: no such image")
-        index, offset, length = self.places[row].tolist()
+        index, offset, length = self.places[row_of(name, self.names)].tolist()
         path = self.paths[index]
         if length > MAX_IMAGE_BYTES:
             raise DataError(f"{name}: {length:,} bytes; at most {MAX_IMAGE_BYTES:,} are read")
@@ -97,6 +93,20 @@ class PackedReader(EncodedReader):
         except OSError as error:
             raise DataError(f"{name}: cannot read {path}: {error.strerror}") from error
         return content or b""
+
+
+def row_of(name: str, names: NDArray[np.bytes_]) -> int:
+    """Return where an image stands among all names, sorted, `(N,)`.
+
+    Raises:
+        DataError: none is called so.
+
+    """
+    encoded = name.encode(errors="surrogateescape")
+    row = int(np.searchsorted(names, np.bytes_(encoded)))
+    if row == len(names) or names[row] != encoded:
+        raise DataError(f"{name}: no such image")
+    return row
 
 
 def build_reader(shards: Mapping[str, Shard]) -> PackedReader:

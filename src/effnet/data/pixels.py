@@ -13,9 +13,13 @@ from PIL import Image
 from torch import Tensor
 
 from effnet.config import DataConfig
+from effnet.data.broken import check_broken
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
+from effnet.data.resizing import quick_square
 from effnet.data.scan import EncodedReader
+from effnet.data.share import WHOLE, Share
+from effnet.data.windows import Windows
 from effnet.errors import DataError
 from effnet.imaging.preprocess import Preprocess
 
@@ -46,13 +50,17 @@ class PixelSource(Protocol):
     def broken(self) -> tuple[str, ...]:
         """One message per image that cannot be read: name and reason."""
 
+    @property
+    def windows(self) -> Windows | None:
+        """Which shards are read side by side, of images in more shards than that."""
+
     def __len__(self) -> int: ...
 
     def batches(self, rows: Sequence[NDArray[np.int64]]) -> Iterator[Stored]:
         """Yield the images at each of these places: as many, an unreadable one replaced by another."""
 
-    def once(self, batch_size: int) -> Iterator[Stored]:
-        """Yield every readable image once, in order."""
+    def once(self, batch_size: int, share: Share = WHOLE) -> Iterator[Stored]:
+        """Yield every readable image of a share once, in order."""
 
     def release(self) -> None:
         """Give back what it holds beside memory; it can be used again."""
@@ -64,11 +72,6 @@ def ignore(done: int, total: int) -> None:
 
 def silent(text: str) -> None:
     """Drop a message."""
-
-
-def skipped(problem: str) -> str:
-    """Return the line that names an image that cannot be read; `problem` is its name and the reason."""
-    return f"skipped: {problem}"
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class PixelFormat:
     side: int
     """The resolution, or more: room for random crops."""
     draft: bool = False
-    """Whether the decoder of JPEG may make large photos smaller: for training images only, see `read`."""
+    """Whether large photos may be decoded smaller, and resized by torch: for training images only."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -116,7 +119,7 @@ class PixelFormat:
 
         """
         if self.draft and isinstance(read, EncodedReader):
-            return self.preprocess.quick_square(read.small(name, self.least_side), self.side)
+            return quick_square(read.small(name, self.least_side), self.preprocess, self.side)
         return self.pixels(read(name))
 
     def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
@@ -135,6 +138,8 @@ class Pixels:
     names: tuple[str, ...]
     broken: tuple[str, ...] = ()
     """One message per skipped image: name and reason."""
+    windows: Windows | None = None
+    """See `PixelSource`."""
 
     @property
     def storage(self) -> Storage:
@@ -154,11 +159,11 @@ class Pixels:
             index = torch.from_numpy(batch).to(self.images.device)
             yield self.images.index_select(0, index), self.labels[index]  # ten times as fast as [index]
 
-    def once(self, batch_size: int) -> Iterator[Stored]:
-        """Yield every image once, in order."""
-        for start in range(0, len(self), batch_size):
-            part = slice(start, start + batch_size)
-            yield self.images[part], self.labels[part]
+    def once(self, batch_size: int, share: Share = WHOLE) -> Iterator[Stored]:
+        """Yield every image of a share once, in order."""
+        own = share.of(len(self))
+        parts = (torch.split(tensor[own], batch_size) for tensor in (self.images, self.labels))
+        yield from zip(*parts, strict=True)
 
     def release(self) -> None:
         """Hold nothing but memory."""
@@ -231,19 +236,3 @@ def _move_together(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArra
             part = rows[start : start + MOVED_AT_ONCE]
             images[start : start + len(part)] = images[part]
     return images[: len(rows)]
-
-
-def check_broken(broken: Sequence[str], total: int, max_broken: float) -> None:
-    """Allow a share of images to be unreadable.
-
-    Raises:
-        DataError: there are more; names the first ones.
-
-    """
-    allowed = max(1.0, max_broken * total) if max_broken else 0.0  # one bad image never ends a run
-    if broken and (len(broken) > allowed or len(broken) == total):
-        listed = "; ".join(broken[:5]) + ("; …" if len(broken) > 5 else "")
-        raise DataError(
-            f"{len(broken)} of {total} images cannot be read, more than the {max_broken:.1%} that may be "
-            f"skipped (data.max_broken): {listed}"
-        )

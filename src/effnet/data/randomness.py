@@ -42,9 +42,13 @@ def batch_draw(seed: int, epoch: int, batch: int) -> float:
     return float(uniform(seed ^ 0xBA7C4, epoch, np.array([batch]), 1)[0, 0])
 
 
-def step_seed(seed: int, step: int) -> int:
-    """Return the seed for what torch draws inside an optimizer step: dropout and drop-path."""
-    return int(_hash(_hash(_as_words(seed)) ^ np.uint64(step))[0] >> np.uint64(1))
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Return the seed for what torch draws inside an optimizer step: dropout and drop-path.
+
+    Each process of a training draws for its own images, so the seed differs by its `rank`.
+    """
+    key = _hash(_hash(_as_words(seed)) ^ np.uint64(step))
+    return int((_hash(key ^ np.uint64(rank)) if rank else key)[0] >> np.uint64(1))
 
 
 def _as_words(number: int) -> NDArray[np.uint64]:

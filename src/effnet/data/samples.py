@@ -25,6 +25,8 @@ class Samples:
     """Decodes the image of a name; raises DataError with the reason. It can be pickled, for workers."""
     files: Files | None = None
     """How they lie on the disk; None where images are no files."""
+    shards: NDArray[np.int64] | None = None
+    """Number of the shard that each lies in, `(N,)`; None where any image is as near as any other."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -32,7 +34,8 @@ class Samples:
     def take(self, indices: NDArray[np.int64]) -> "Samples":
         """Return the images at these positions, in this order."""
         files = None if self.files is None else self.files.take(indices)
-        return Samples(tuple(self.names[i] for i in indices), self.labels[indices], self.read, files)
+        shards = None if self.shards is None else self.shards[indices]
+        return Samples(tuple(self.names[i] for i in indices), self.labels[indices], self.read, files, shards)
 
     def named(self, names: frozenset[str]) -> "Samples":
         """Return the images whose name is in the set, in the order they stand here."""
@@ -73,4 +76,11 @@ class DataSet:
         names = tuple(name for part in parts for name in part.names)
         labels = np.concatenate([part.labels for part in parts])
         files = [part.files for part in parts if part.files is not None]
-        return Samples(names, labels, parts[0].read, join(files) if files else None)
+        shards = [part.shards for part in parts if part.shards is not None]
+        return Samples(
+            names,
+            labels,
+            parts[0].read,
+            join(files) if files else None,
+            np.concatenate(shards) if shards else None,
+        )

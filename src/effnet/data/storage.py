@@ -3,14 +3,20 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import PIL
+import torch
 
+from effnet.config import DataConfig
+from effnet.data.broken import skipped
 from effnet.data.cache import NO_CACHE, DecodedCache
 from effnet.data.datasets import Samples
-from effnet.data.memory import free_memory
-from effnet.data.pixels import PixelFormat, PixelSource, Reading, read_pixels, skipped
+from effnet.data.memory import free_memory, free_on_machine
+from effnet.data.pixels import PixelFormat, Pixels, PixelSource, Reading, Storage, read_pixels
 from effnet.data.stream import Stream
+from effnet.data.windows import Windows, windows_of
 from effnet.data.workers import num_workers
 from effnet.errors import DataError
 from effnet.files import cache_folder
@@ -41,7 +47,30 @@ def open_pixels(samples: Samples, form: PixelFormat, reading: Reading) -> PixelS
     pixels = read_pixels(samples, form, max_broken=config.max_broken, on_read=reading.on_read, cache=cache)
     for problem in pixels.broken:
         reading.say(skipped(problem))
-    return pixels.to(reading.device)
+    return replace(pixels, windows=windows_in_memory(samples, pixels, config)).to(reading.device)
+
+
+def windows_in_memory(samples: Samples, pixels: Pixels, config: DataConfig) -> Windows | None:
+    """Return the windows of the images that could be read: memory has the order of a stream."""
+    windows = windows_of(samples, config)
+    if windows is None or len(pixels) == len(samples):
+        return windows
+    readable = set(pixels.names)
+    return windows.take(np.flatnonzero([name in readable for name in samples.names]))
+
+
+def place(samples: Samples, form: PixelFormat, reading: Reading, num_processes: int) -> Storage:
+    """Choose where images live that each of so many processes on this machine needs.
+
+    In memory if the copies of all fit, on the machine and, one each, on a device of their own.
+    """
+    if reading.config.storage != "auto":
+        return reading.config.storage
+    needed = len(samples) * form.num_bytes
+    fits = needed * num_processes <= SHARE * free_on_machine() and needed <= SHARE * free_memory(
+        reading.device
+    )
+    return "memory" if fits else "stream"
 
 
 def figures(samples: Samples, needed: int, free: int) -> str:
@@ -62,7 +91,7 @@ def open_cache(samples: Samples, form: PixelFormat, say: Callable[[str], None]) 
     decided_by = [
         CACHE_FORMAT, PIL.__version__, str(samples.files.root), form.side, preprocess.mode,
         preprocess.resized_short_side, preprocess.interpolation,
-        *([form.least_side] if form.draft else []),
+        *([form.least_side, torch.__version__] if form.draft else []),
     ]  # fmt: skip
     digest = hashlib.sha256(json.dumps(decided_by).encode()).hexdigest()
     return DecodedCache(cache_folder() / "decoded" / digest[:32], say)

@@ -9,9 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from effnet.data.broken import check_broken, skipped
 from effnet.data.datasets import Samples
-from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored, check_broken, skipped
-from effnet.data.workers import Decoded, Decoder, Rows, Task, Workers, death, images_per_task, num_workers
+from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage, Stored
+from effnet.data.share import WHOLE, Share
+from effnet.data.tasks import Decoded, Decoder, Rows, Task, images_per_task
+from effnet.data.windows import windows_of
+from effnet.data.workers import Workers, num_workers
 from effnet.errors import DataError
 
 
@@ -28,7 +32,8 @@ class Stream:
         self.form = form
         self.reading = reading
         self.labels = torch.from_numpy(samples.labels).to(reading.device)
-        self._workers = Workers(Decoder(samples.read, form), count)
+        self.windows = windows_of(samples, reading.config)
+        self._workers = Workers(Decoder(samples.read, form), count, reading.say)
         self._per_task = images_per_task(form, count)
         self._problems: dict[int, str] = {}
         self._places = np.arange(len(samples))
@@ -61,14 +66,15 @@ class Stream:
         """
         return self._decode(rows, self._stand_ins, self._replace)
 
-    def once(self, batch_size: int) -> Iterator[Stored]:
-        """Yield every image once, in order; unreadable ones are left out.
+    def once(self, batch_size: int, share: Share = WHOLE) -> Iterator[Stored]:
+        """Yield every image of a share once, in order; unreadable ones are left out.
 
         Raises:
             DataError: more images than allowed turned out to be unreadable; names the first ones.
 
         """
-        rows = [self._places[start : start + batch_size] for start in range(0, len(self), batch_size)]
+        own = self._places[share.of(len(self))]
+        rows = [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
         stored = self._decode(rows, self._places, self._leave_out)
         try:
             for batch, (images, labels) in zip(rows, stored, strict=True):
@@ -142,18 +148,9 @@ class Stream:
 
 @contextmanager
 def released(*sources: PixelSource) -> Iterator[None]:
-    """Release sources afterwards.
-
-    Raises:
-        EffnetError: a process that decodes images has died.
-
-    """
+    """Release sources afterwards."""
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise death(error) from error
     finally:
         for source in sources:
             source.release()

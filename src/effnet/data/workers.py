@@ -2,99 +2,105 @@
 
 import atexit
 import os
-import shutil
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing import active_children
-from pathlib import Path
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from effnet.data.pixels import PixelFormat
-from effnet.errors import DataError, EffnetError
+from effnet.data.tasks import CHUNKS_AHEAD, Decoded, Decoder, Sent, Task, Tasks
+from effnet.errors import EffnetError
 
 MAX_WORKERS = 16
-CHUNKS_AHEAD = 2  # for each worker
-CHUNK_BYTES = 4 << 20
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # that a training hears itself: it saves, then ends its workers
-SHARED_MEMORY = Path("/dev/shm")  # where images lie on their way; containers often have 64 MB
-
-Rows = NDArray[np.int64]
-Task = tuple[Rows, tuple[str, ...]]
-"""Images to decode: their places in the data, and their names."""
-Decoded = tuple[Rows, Tensor, list[tuple[int, str]]]
-"""Places, `images (N, C, S, S)` uint8, and which of these (0 … N - 1) cannot be read, and why."""
+MAX_DEATHS = 3  # in a pass over the images: so often their work is given to others
+# What a training hears itself: it saves, then ends its workers. SIGUSR1 is a scheduler's warning.
+SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
-class Decoder(Dataset[Decoded]):
-    """What a worker does. Names come with each task, so that no worker holds a copy of a million of them."""
-
-    def __init__(self, read: Callable[[str], Image.Image], form: PixelFormat) -> None:
-        self.read = read
-        self.form = form
-
-    def __getitem__(self, task: Task) -> Decoded:
-        rows, names = task
-        images = np.zeros((len(names), *self.form.shape), np.uint8)
-        problems = []
-        for place, name in enumerate(names):
-            try:
-                images[place] = self.form.read(self.read, name)
-            except DataError as error:
-                problems.append((place, str(error)))
-        return rows, torch.from_numpy(images), problems
-
-
-class Tasks:
-    """What the workers shall do next; the DataLoader asks for it at the beginning of each pass."""
-
-    def __init__(self) -> None:
-        self.next: Iterable[Task] = ()
-
-    def __iter__(self) -> Iterator[Task]:
-        return iter(self.next)
+class WorkerDiedError(Exception):
+    """A worker has died; what it was to do can be given to others."""
 
 
 class Workers:
-    """Processes that live from the first task until they are released; without any, this process decodes."""
+    """Processes that live from the first task until they are released; without any, this process decodes.
 
-    def __init__(self, decoder: Decoder, count: int) -> None:
+    When one dies, all are replaced, and do what was left to do: the results are the same.
+    """
+
+    def __init__(self, decoder: Decoder, count: int, say: Callable[[str], None]) -> None:
+        """Let `count` processes decode; `say` is told of the death of one."""
         self.decoder = decoder
         self.count = count
+        self.say = say
         self._tasks = Tasks()
-        self._loader: DataLoader[Decoded] | None = None
+        self._loader: DataLoader[Sent] | None = None
         self._running: Any = None
+        self._children: set[BaseProcess] = set()
         self._pass = 0
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Decoded]:
         """Yield the result of each task, in order; a few tasks are taken ahead. Ends any pass before.
 
         Raises:
-            EffnetError: a worker has died while it handed over images; see also `death`.
+            EffnetError: workers cannot be started, or die again and again.
 
         """
         self._pass += 1
-        own = self._pass
-        self._tasks.next = tasks
-        with handing_over():
-            self._running = self._start() if self._loader is None else iter(self._loader)
+        own, deaths = self._pass, 0
+        self._tasks.begin(tasks)
+        self._running = None
         while True:
-            with handing_over():
-                decoded = next(self._running, None)
-            if decoded is None:
+            try:
+                sent = self._next()
+            except WorkerDiedError as error:
+                deaths += 1
+                self.release()
+                if deaths > MAX_DEATHS:
+                    raise death(str(error)) from error
+                self.say(f"warning: {died(str(error))}; others take over its work")
+                continue
+            if sent is None:
                 return
-            yield decoded
+            rows, _ = self._tasks.waiting.popleft()
+            yield rows, *sent
             if own != self._pass:
                 raise RuntimeError("a pass over a stream cannot go on after another one has begun")
+
+    def _next(self) -> Sent | None:
+        """Return what comes next, None at the end."""
+        with self._watched():
+            if self._running is None:
+                self._running = self._start() if self._loader is None else iter(self._loader)
+            sent: Sent | None = next(self._running, None)
+            return sent
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Notice the death of a worker: at once between two tasks, else within the 5 seconds of torch.
+
+        Raises:
+            WorkerDiedError: says how.
+
+        """
+        dead = self._dead()
+        if dead:
+            raise WorkerDiedError(reason_of(dead))
+        try:
+            yield
+        except (EOFError, ConnectionError, FileNotFoundError) as error:  # while it handed over images
+            wait([child.sentinel for child in self._children], timeout=1.0)  # its end comes a moment later
+            raise WorkerDiedError(reason_of(self._dead()) or type(error).__name__) from error
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise WorkerDiedError(reason_of(self._dead()) or str(error)) from error
 
     def _start(self) -> Any:
         before = set(active_children())
@@ -104,7 +110,7 @@ class Workers:
             warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
             self._loader = self._build()
             try:
-                return iter(self._loader)
+                running = iter(self._loader)
             except OSError as error:
                 for begun in set(active_children()) - before:  # torch leaves those behind
                     begun.kill()
@@ -112,8 +118,12 @@ class Workers:
                 raise EffnetError(
                     f"cannot start {self.count} workers: {error.strerror}; take fewer --data.workers"
                 ) from error
+        self._children = set(active_children()) - before if self.count else set()
+        if self.count:
+            forget_pids(running)
+        return running
 
-    def _build(self) -> DataLoader[Decoded]:
+    def _build(self) -> DataLoader[Sent]:
         processes: dict[str, Any] = {}
         if self.count:
             atexit.register(self.release)
@@ -138,25 +148,57 @@ class Workers:
         """End the processes; the next task starts new ones."""
         atexit.unregister(self.release)
         if self._running is not None and self.count:
-            self._running._shutdown_workers()  # what its destructor calls; here it must not wait for that
+            if self._dead():
+                abandon(self._running, self._children)
+            else:
+                self._running._shutdown_workers()  # what its destructor calls; it must not wait for that
         self._loader = self._running = None
+        self._children = set()
+
+    def _dead(self) -> list[BaseProcess]:
+        return [child for child in self._children if not child.is_alive()]
 
 
-def death(error: Exception) -> EffnetError:
-    """Return what to say when a worker died; torch raises RuntimeError for that, at any moment."""
-    reason = str(error).strip() or type(error).__name__
+def abandon(running: Any, children: Iterable[BaseProcess]) -> None:
+    """Kill the workers of a loader one of which has died.
+
+    It may have held a lock that all share, so that an orderly end would wait for ever.
+    """
+    running._shutdown = True
+    for child in children:
+        child.kill()
+        child.join()
+    for queue in (*running._index_queues, running._worker_result_queue):
+        queue.cancel_join_thread()
+        queue.close()
+
+
+def forget_pids(running: Any) -> None:
+    """Let torch's handler of SIGCHLD forget the workers of a loader.
+
+    It would raise RuntimeError wherever this process is at that moment: in the middle of a step, say. We look
+    between two tasks instead.
+    """
+    torch._C._remove_worker_pids(id(running))
+    running._worker_pids_set = False
+
+
+def reason_of(dead: Iterable[BaseProcess]) -> str:
+    """Say what ended processes."""
+    codes = sorted({child.exitcode or 0 for child in dead})
+    return ", ".join(signal.Signals(-code).name if code < 0 else f"exit code {code}" for code in codes)
+
+
+def died(reason: str) -> str:
+    """Say that a worker has died."""
+    return f"a process that decodes images has died ({reason})"
+
+
+def death(reason: str) -> EffnetError:
+    """Return the error of workers that die again and again."""
     return EffnetError(
-        f"a process that decodes images has died ({reason}); if memory is short, take fewer --data.workers"
+        f"{died(reason)}, the {MAX_DEATHS + 1}th in this epoch; if memory is short, take fewer --data.workers"
     )
-
-
-@contextmanager
-def handing_over() -> Iterator[None]:
-    """Name the death of a worker that breaks its connection."""
-    try:
-        yield
-    except (EOFError, ConnectionError, FileNotFoundError) as error:
-        raise death(error) from error
 
 
 def as_it_is(decoded: Any) -> Any:
@@ -189,11 +231,3 @@ def num_workers(asked: int | None) -> int:
         return asked
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MAX_WORKERS, cores)
-
-
-def images_per_task(form: PixelFormat, count: int) -> int:
-    """Return how many images a worker decodes at a time, so that all that are under way fit."""
-    room = CHUNK_BYTES
-    if count and SHARED_MEMORY.is_dir():
-        room = min(room, shutil.disk_usage(SHARED_MEMORY).free // (2 * count * (CHUNKS_AHEAD + 1)))
-    return max(1, room // form.num_bytes)

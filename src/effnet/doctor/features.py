@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from effnet.config import DataConfig
 from effnet.data.loaders import EvalLoader
 from effnet.data.pixels import PixelFormat, Reading
+from effnet.data.reporter import WorkReporter
 from effnet.data.storage import open_pixels
 from effnet.data.stream import released
 from effnet.device import kept_memory
 from effnet.doctor.patches import draw_patches
-from effnet.doctor.reporter import CheckReporter
 from effnet.doctor.survey import Survey
 from effnet.errors import DataError
 from effnet.evaluation.classifier import Classifier
@@ -50,7 +50,7 @@ def patch_features(survey: Survey) -> Features:
     )
 
 
-def model_features(survey: Survey, classifier: Classifier, reporter: CheckReporter) -> Features:
+def model_features(survey: Survey, classifier: Classifier, reporter: WorkReporter) -> Features:
     """Return what a network's classifier sees of each image, computed at once, `(N, C)`.
 
     Raises:

@@ -8,6 +8,7 @@ from time import perf_counter
 import torch
 
 from effnet.data.datasets import DataSet, open_dataset
+from effnet.data.reporter import Quiet, WorkReporter
 from effnet.device import kept_memory
 from effnet.doctor.copies import Copies, copy_findings, find_copies
 from effnet.doctor.features import model_features, patch_features
@@ -15,7 +16,6 @@ from effnet.doctor.findings import Finding, sort
 from effnet.doctor.forecast import forecast
 from effnet.doctor.labels import Suspects, judge, label_findings
 from effnet.doctor.page import write_check_page
-from effnet.doctor.reporter import CheckReporter, Quiet
 from effnet.doctor.result import CheckResult, write_lists
 from effnet.doctor.survey import Survey, survey
 from effnet.doctor.traits import (
@@ -39,7 +39,7 @@ def check(
     *,
     model: str | Path | None = None,
     labels: bool = True,
-    reporter: CheckReporter | None = None,
+    reporter: WorkReporter | None = None,
 ) -> CheckResult:
     """Look for what is wrong with a data set; nothing in it is changed.
 
@@ -84,7 +84,7 @@ class Check:
         classifier: Classifier | None,
         *,
         labels: bool,
-        reporter: CheckReporter,
+        reporter: WorkReporter,
     ) -> None:
         self.dataset = dataset
         self.folder = folder

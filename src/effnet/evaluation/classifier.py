@@ -29,9 +29,13 @@ from effnet.inference.onnxfile import is_onnx_file
 from effnet.inference.prediction import Prediction, check_top
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
+from effnet.spec.cost import cost
 
 if TYPE_CHECKING:
     from effnet.evaluation.explanation import Explanation
+
+
+SMALL_NETWORK = 10_000_000  # parameters that may be built whatever a file holds
 
 
 class Classifier:
@@ -215,6 +219,7 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
             f"(.safetensors) that it was made of"
         )
     header, arrays = modelfile.load(Path(path))
+    check_size(Path(path), header, sum(array.size for array in arrays.values()))
     network = ConvNet(header.spec, header.num_classes)
     problems = misfits(network, {name: array.shape for name, array in arrays.items()})
     if problems:
@@ -224,3 +229,15 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
         )
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
     return Classifier(header, network, pick_device(device), Path(path))
+
+
+def check_size(path: Path, header: ModelHeader, stored: int) -> None:
+    """Refuse a file that says its network is far larger than the `stored` numbers, before it is built.
+
+    A small file must not take all memory.
+    """
+    params = cost(header.spec, header.num_classes).params
+    if params > 2 * stored + SMALL_NETWORK:
+        raise ModelFileError(
+            f"{path}: its network would have {params:,} parameters, and the file holds {stored:,} numbers"
+        )

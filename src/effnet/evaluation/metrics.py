@@ -129,9 +129,25 @@ class Evaluation:
         return {name: getattr(self, name) for name in names} | {"interval": list(self.interval)}
 
 
+Pairs = list[tuple[Tensor, Tensor]]
+"""Of each batch `logits (N, K)` float32 and `labels (N,)` int64."""
+
+
+def unshared(pairs: Pairs) -> Pairs:
+    """Return the answers as they are: no other process has any."""
+    return pairs
+
+
 @torch.inference_mode()
-def predict_logits(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def predict_logits(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    gather: Callable[[Pairs], Pairs] = unshared,
+) -> tuple[Tensor, Tensor]:
     """Run a network over batches in evaluation mode, and put it back into its mode.
+
+    Where several processes share the batches, `gather` puts the answers of all in their order.
 
     Returns:
         `logits (N, K)` float32 and `labels (N,)` int64, both on the CPU.
@@ -139,7 +155,7 @@ def predict_logits(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]])
     """
     was_training = network.training
     network.eval()
-    pairs = [(network(images).float(), labels) for images, labels in batches]
+    pairs = gather([(network(images).float(), labels) for images, labels in batches])
     network.train(was_training)
     return torch.cat([logits for logits, _ in pairs]).cpu(), torch.cat([labels for _, labels in pairs]).cpu()
 

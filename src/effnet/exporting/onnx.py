@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effnet.exporting.graph import build_graph
-from effnet.files import write_bytes
+from effnet.files import write_content
 
 if TYPE_CHECKING:  # a process that only computes an ONNX file does without torch
     from effnet.network.model import ConvNet
@@ -23,11 +23,7 @@ def write_onnx(network: "ConvNet", path: Path) -> None:
 
     """
     content = build_graph(network.spec, arrays_of(network)).SerializeToString()
-
-    def fill(temporary: Path) -> None:
-        temporary.write_bytes(content)
-
-    write_bytes(path, fill)
+    write_content(path, content)
 
 
 def arrays_of(network: "ConvNet") -> dict[str, Any]:

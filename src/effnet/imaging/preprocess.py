@@ -81,24 +81,10 @@ class Preprocess:
         """Resize the short side as configured, cut out the middle `side`² pixels: `(C, side, side)` uint8."""
         if image.mode != self.mode or "transparency" in image.info:
             image = to_mode(image, self.mode)
-        resized = self._resize(_trim(image), max(side, self.resized_short_side))
+        resized = self._resize(trim(image), max(side, self.resized_short_side))
         left = round((resized.width - side) / 2)
         top = round((resized.height - side) / 2)
         return self._planes(resized.crop((left, top, left + side, top + side)))
-
-    def quick_square(self, image: Image.Image, side: int) -> NDArray[np.uint8]:
-        """Return nearly what `square` does: only what is kept is resized, a quarter less of a usual photo.
-
-        Pillow may then resize rows before columns or after, and clips values between: pixels beside hard
-        edges differ a little, of photographs fewer than one in 5,000, by 1.
-        """
-        trimmed = _trim(to_mode(image, self.mode))
-        wide, high = _resized(*trimmed.size, max(side, self.resized_short_side))
-        across, down = trimmed.width / wide, trimmed.height / high
-        left, top = round((wide - side) / 2), round((high - side) / 2)
-        box = (left * across, top * down, (left + side) * across, (top + side) * down)
-        kept = (box[0], box[1], min(trimmed.width, box[2]), min(trimmed.height, box[3]))  # after rounding
-        return self._planes(trimmed.resize((side, side), _RESAMPLING[self.interpolation], box=kept))
 
     def _planes(self, image: Image.Image) -> NDArray[np.uint8]:
         """Return the pixels of a square image as `(C, S, S)`."""
@@ -108,7 +94,7 @@ class Preprocess:
     def region(self, width: int, height: int) -> tuple[float, float, float, float]:
         """Return the part of a picture that `pixels` keeps: left, top, right, bottom, as shares."""
         kept = [min(side, MAX_ASPECT * min(width, height)) for side in (width, height)]
-        resized = _resized(kept[0], kept[1], max(self.resolution, self.resized_short_side))
+        resized = resized_size(kept[0], kept[1], max(self.resolution, self.resized_short_side))
         spans = []
         for whole, trimmed, pixels in zip((width, height), kept, resized, strict=True):
             start = (whole - trimmed) // 2 + trimmed * round((pixels - self.resolution) / 2) / pixels
@@ -117,15 +103,28 @@ class Preprocess:
         return left, top, right, bottom
 
     def _resize(self, image: Image.Image, short_side: int) -> Image.Image:
-        """Resize so that the short side has exactly `short_side` pixels, keeping the aspect ratio."""
+        """Resize so that the short side has exactly `short_side` pixels, keeping the aspect ratio.
+
+        Rows first, then columns: since version 13 Pillow chooses by the shape of the image, and the order of
+        bicubic passes changes single pixels by up to 20 levels.
+        """
         if min(image.size) == short_side:
             return image
-        return image.resize(_resized(*image.size, short_side), _RESAMPLING[self.interpolation])
+        wide, high = resized_size(*image.size, short_side)
+        resample = _RESAMPLING[self.interpolation]
+        return image.resize((wide, image.height), resample).resize((wide, high), resample)
 
     def normalise(self, values: Any) -> Any:
         """Normalise `values (…, C, H, W)`, floats from 0 to 1 in numpy or torch, into the network's input."""
         mean, std = self._columns(values)
         return (values - mean) / std
+
+    def normalise_(self, values: Any) -> Any:
+        """Normalise in place, which takes a third of the time; the same bits as `normalise`."""
+        mean, std = self._columns(values)
+        values -= mean
+        values /= std
+        return values
 
     def denormalise(self, values: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Return the pixels `(…, C, H, W)` that were divided by 255 and given to `normalise`."""
@@ -147,13 +146,13 @@ class Preprocess:
         return normalised
 
 
-def _resized(width: int, height: int, short_side: int) -> tuple[int, int]:
+def resized_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     """Return a size whose short side is `short_side`, of the same aspect ratio."""
     wide, high = (max(short_side, round(side * short_side / min(width, height))) for side in (width, height))
     return wide, high
 
 
-def _trim(image: Image.Image) -> Image.Image:
+def trim(image: Image.Image) -> Image.Image:
     """Cut equally much off both ends of a very long image, far from the middle that is used."""
     longest = MAX_ASPECT * min(image.size)
     left, top = (max(0, side - longest) // 2 for side in image.size)

@@ -95,7 +95,9 @@ def _storage(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ModuleNotFoundError:
-        raise MissingExtraError(f"{url}: a URL needs fsspec; install it with: pip install fsspec") from None
+        raise MissingExtraError(
+            f"{url}: it needs fsspec; install it with: pip install 'effnet[remote]'"
+        ) from None
     try:
         found: tuple[Any, str] = url_to_fs(url)
     except ImportError as error:  # fsspec says which library the storage needs

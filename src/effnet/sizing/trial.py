@@ -4,6 +4,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -39,8 +41,10 @@ NOT_IN_KEY = (
     "drop_path",
     "bn_momentum",
     "save_minutes",
+    "hang_minutes",
+    "sync_bn",  # a trial is one process
 )
-LATER = ("finetune", "distill", "progressive")
+LATER = ("finetune", "distill", "progressive", "data.fold", "data.window")
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,17 @@ def key_of(parts: Parts) -> str:
 def as_before(config: TrainConfig) -> dict[str, Any]:
     """Return the settings without later ones that are off: trials done before keep their key."""
     settings, off = configuration.to_dict(config), configuration.to_dict(TrainConfig())
-    kept = {name: value for name, value in settings.items() if name not in LATER or value != off[name]}
-    if config.data.fold is None:
-        kept["data"] = {name: value for name, value in settings["data"].items() if name != "fold"}
-    return kept
+    for key in LATER:
+        *groups, name = key.split(".")
+        inner, inner_off = (reduce(getitem, groups, values) for values in (settings, off))
+        if inner[name] == inner_off[name]:
+            del inner[name]
+    return settings
+
+
+def completed(written: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Return settings that an older effnet may have written, with the defaults of what it did not know."""
+    return configuration.to_dict(configuration.from_dict(written, origin))
 
 
 def judge(trainer: Trainer, parts: Parts, seconds: float) -> Outcome:

@@ -80,6 +80,7 @@ def go_on(folder: Path, reporter: Reporter) -> TrainResult:
         assemble(dataset, config, netspec.from_dict(plan["spec"])),
         sizing=plan["sizing"],
         ancestry=plan["ancestry"],
+        asked=plan.get("asked", {}),
         start=kept_start(plan["ancestry"], place, dataset),
         teacher=kept_teacher(plan["ancestry"], place),
     )
@@ -173,6 +174,7 @@ def write_scores(crossing: Crossing, scores: Sequence[FoldScore], *, finished: b
         "spec": netspec.to_dict(parts.spec),
         "sizing": dict(parts.sizing),
         "ancestry": dict(parts.ancestry),
+        "asked": dict(parts.asked),
         "scores": [asdict(score) for score in scores],
     }
     if len(scores) == crossing.num_folds:

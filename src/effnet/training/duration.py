@@ -11,8 +11,9 @@ from effnet.data.datasets import Samples
 from effnet.data.loaders import Batch
 from effnet.data.pixels import PixelFormat, decode_into, ignore
 from effnet.evaluation.metrics import predict_logits
-from effnet.training.loop import Trainer, rehearsal
+from effnet.training.loop import Trainer
 from effnet.training.optim import Horizon
+from effnet.training.rehearsal import rehearsal
 
 MEASURE_SHARE = 0.02  # of the time, for measuring
 MEASURE_SECONDS = (2.0, 20.0)
@@ -42,9 +43,12 @@ def limit(trainer: Trainer, started: float, minutes: float, *, num_test: int, re
     least, most = MEASURE_SECONDS
     step_seconds, image_seconds = measure(trainer, min(most, max(least, minutes * 60 * MEASURE_SHARE)))
     val_seconds = image_seconds * len(trainer.val.pixels) * (1 if trainer.average is None else 2)
+    val_seconds /= trainer.group.share.size
     trainer.deadline = end - num_test * (read_seconds + image_seconds) - val_seconds
     left = trainer.deadline - perf_counter()
-    fitting = floor(left / (step_seconds + val_seconds / trainer.train.num_steps))
+    fitting = trainer.group.from_first(
+        lambda: floor(left / (step_seconds + val_seconds / trainer.train.num_steps))
+    )
     trainer.total_steps = max(1, min(trainer.total_steps, fitting))
     return fitting >= 1
 
@@ -73,11 +77,14 @@ def describe(horizon: Horizon, minutes: float, *, fits: bool) -> str:
 
 
 def seconds_of_step(probe: Trainer, batches: Iterator[Batch], seconds: float) -> float:
-    """Return the seconds of a training step, measured for about so many seconds."""
+    """Return the seconds of a training step, measured for about so many seconds.
+
+    Processes of a group take the same steps: as many as the one whose time lasts longest.
+    """
     for _ in range(WARM_STEPS):
         probe.update(next(batches), TINY_LR)
     steps, started = 0, perf_counter()
-    while steps == 0 or perf_counter() - started < seconds:
+    while steps == 0 or probe.group.most(perf_counter() - started < seconds):
         loss, _ = probe.update(next(batches), TINY_LR)
         loss.item()  # waits for the device
         steps += 1
@@ -89,7 +96,7 @@ def measure(trainer: Trainer, seconds: float) -> tuple[float, float]:
 
     Where phases of the training differ, each is measured, and counts as much as it is of the whole.
     """
-    probe = rehearsal(trainer, trainer.config, trainer.compute)
+    probe = rehearsal(trainer, trainer.config, trainer.compute, group=trainer.group)
     batches = (batch for epoch in count() for batch in trainer.train.epoch(epoch))
     step_seconds, shares = 0.0, probe.course.shares()
     for phase, share in shares.items():

@@ -14,11 +14,12 @@ from effnet.training.compute import announce_compute
 from effnet.training.duration import decode_seconds, limit
 from effnet.training.duration import describe as describe_limit
 from effnet.training.forecast import Forecast
+from effnet.training.group import ALONE
 from effnet.training.interrupt import Checkpointer, Interrupts
 from effnet.training.loop import Trainer
 from effnet.training.memory import MemoryGuard
 from effnet.training.parts import Parts, announce, build_trainer
-from effnet.training.record import MetricsLog
+from effnet.training.record import NO_LOG, MetricsLog
 from effnet.training.reporter import EpochRecord, Reporter
 from effnet.training.snapshot import restore
 from effnet.training.state import State
@@ -75,6 +76,7 @@ def check_pieces(trainer: Trainer, spec: NetSpec) -> None:
 
     """
     batch_size, pieces = trainer.train.batch_size, trainer.config.optim.accumulate
+    batch_size //= trainer.group.share.size
     if spec.feature_size == 1 and batch_size // pieces <= 1:
         raise UsageError(
             f"batch_size = {batch_size} and optim.accumulate = {pieces} leave a piece of one image, with "
@@ -84,18 +86,19 @@ def check_pieces(trainer: Trainer, spec: NetSpec) -> None:
 
 
 def loop(trainer: Trainer, job: Job) -> None:
-    """Run the loop, saving states."""
+    """Run the loop, saving states; of several processes, only the first one writes and reports."""
     parts, reporter = job.parts, job.reporter
     about = {
         "config": configuration.to_dict(parts.config),
         "source": parts.dataset.source,
         "fingerprint": parts.dataset.fingerprint(),
         "spec": netspec.to_dict(parts.spec),
+        "asked": dict(parts.asked),
         "sizing": dict(parts.sizing),
         "ancestry": dict(parts.ancestry),
         "storage": {"train": trainer.train.pixels.storage, "val": trainer.val.pixels.storage},
     }
-    log = MetricsLog(job.folder, trainer.records)
+    log = MetricsLog(job.folder, trainer.records) if trainer.group.is_first else NO_LOG
 
     def on_epoch(record: EpochRecord) -> None:
         log.append(record)
@@ -104,7 +107,7 @@ def loop(trainer: Trainer, job: Job) -> None:
     def work(step: int) -> float:
         return trainer.course.work(step, trainer.horizon, [lesson.pixels for lesson in trainer.lessons])
 
-    with Interrupts() as interrupts:
+    with Interrupts(repeated=trainer.group is not ALONE) as interrupts:
         checkpointer = Checkpointer(
             trainer, job.folder, interrupts, lambda: {**about, "seconds": perf_counter() - job.started}
         )

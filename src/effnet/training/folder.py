@@ -8,6 +8,8 @@ from filelock import FileLock, Timeout
 
 from effnet.data.datasets import SPLIT_FOLDERS, DataSet
 from effnet.errors import EffnetError, UsageError
+from effnet.evaluation.record import METRICS_FILE
+from effnet.files import check_folder
 from effnet.training import state
 from effnet.training.folds import is_unfinished
 
@@ -20,21 +22,16 @@ class FolderInUseError(EffnetError):
 
 
 def run_folder(dataset: DataSet, out: str | Path | None, overwrite: bool) -> Path:
-    """Return the folder for a new run.
+    """Return the folder for a run: one that is begun, or goes on (see `begun`).
 
     Raises:
-        UsageError: it holds a run and `overwrite` is off, or it lies inside the data.
+        UsageError: it holds a finished run and `overwrite` is off, or it lies inside the data.
 
     """
     folder = outside_data(dataset, Path(out) if out is not None else Path("runs") / dataset.name)
     if overwrite:
         return folder
-    if state.exists(folder) or is_unfinished(folder):
-        raise UsageError(
-            f"{folder} holds an unfinished training; go on with: {state.resume_command(folder)}, "
-            f"choose another --out, or --overwrite to start anew"
-        )
-    if (folder / MODEL_FILE).exists():
+    if (folder / MODEL_FILE).exists() and not (state.exists(folder) or is_unfinished(folder)):
         raise UsageError(f"{folder} already holds a run; choose another --out, or --overwrite to replace it")
     return folder
 
@@ -80,14 +77,22 @@ def locked(folder: Path) -> Iterator[None]:
 
     """
     lock = FileLock(folder / LOCK_FILE, timeout=0)
+    check_folder(folder)  # an old lock may be there, and the folder to read only
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise FolderInUseError(f"another run is writing to {folder}; choose another --out, or wait") from None
     except OSError as error:
         raise EffnetError(f"cannot write to {folder}: {error.strerror}") from error
     try:
+        remove_cut_off(folder)
         yield
     finally:
         lock.release()
+
+
+def remove_cut_off(folder: Path) -> None:
+    """Remove what a run that was killed while it wrote a file has left of it: a state may be large."""
+    for name in (state.STATE_FILE, MODEL_FILE, METRICS_FILE):
+        for path in folder.glob(f".{name}.*"):  # as `write_bytes` names what is not whole yet
+            path.unlink(missing_ok=True)

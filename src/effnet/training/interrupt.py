@@ -1,4 +1,4 @@
-"""Stopping in order: Ctrl-C and SIGTERM are heard between two steps, then the state is saved."""
+"""Stopping in order: Ctrl-C, SIGTERM and SIGUSR1 are heard between two steps, then the state is saved."""
 
 import signal
 from collections.abc import Callable
@@ -17,18 +17,31 @@ from effnet.training.snapshot import capture
 class InterruptedTrainingError(EffnetError):
     """The training was asked to stop; its state is saved. The exit code is 128 + the signal."""
 
-    def __init__(self, number: int, step: int, folder: Path) -> None:
+    is_common = True
+
+    def __init__(self, number: int, step: int, folder: Path, seconds: float | None = None) -> None:
+        """Say so; `seconds` is how long after the signal the state was saved."""
         name = signal.Signals(number).name
-        super().__init__(f"stopped by {name} after step {step}; go on with: {state.resume_command(folder)}")
+        saved = "" if seconds is None else f" (its state was saved {seconds:.1f} s after the signal)"
+        super().__init__(
+            f"stopped by {name} after step {step}{saved}; go on with: {state.resume_command(folder)}"
+        )
         self.number, self.step = number, step
         self.exit_code = 128 + number
 
 
 class Interrupts:
-    """Turns the first SIGINT or SIGTERM into a wish to stop; the second one stops at once."""
+    """Turns the first signal into a wish to stop; the second one stops at once.
 
-    def __init__(self) -> None:
+    Where signals are `repeated`, as a launcher does that passes on what its processes have heard already, the
+    second one means nothing: who starts processes ends those that take too long.
+    """
+
+    def __init__(self, *, repeated: bool = False) -> None:
+        self.repeated = repeated
         self.received: int | None = None
+        self.heard = 0.0
+        """Moment of the first signal, by `perf_counter`."""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -45,9 +58,10 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is None:
+            self.received, self.heard = number, perf_counter()
+        elif not self.repeated:
             raise KeyboardInterrupt
-        self.received = number
 
 
 class Checkpointer:
@@ -65,19 +79,34 @@ class Checkpointer:
         self.saved = perf_counter()
 
     def __call__(self, end_of_epoch: bool) -> None:
-        """Save if it is time; raise if the run was asked to stop.
+        """Save if it is time; raise if the run, or any process of its group, was asked to stop.
 
         Raises:
             InterruptedTrainingError: after a signal; the state is saved.
 
         """
-        asked = self.interrupts.received is not None
+        asked = self.asked()
         if end_of_epoch or asked or perf_counter() - self.saved > self.save_seconds:
-            state.save(self.folder, capture(self.trainer, self.about()))
-            self.saved = perf_counter()
-        self.heed()
+            self.save()
+        self.stop(asked)
 
     def heed(self) -> None:
         """Stop if a signal asked for it; the state was saved before."""
-        if self.interrupts.received is not None:
-            raise InterruptedTrainingError(self.interrupts.received, self.trainer.step, self.folder)
+        self.stop(self.asked())
+
+    def asked(self) -> int:
+        """Return the signal that asks to stop, 0 if none does: for all processes in the same step."""
+        return self.trainer.group.most(self.interrupts.received or 0)
+
+    def save(self) -> None:
+        """Save the state, which is the same in all processes."""
+        if self.trainer.group.is_first:
+            state.save(self.folder, capture(self.trainer, self.about()))
+        self.saved = perf_counter()
+
+    def stop(self, number: int) -> None:
+        """Stop if a signal asked for it."""
+        if number:
+            heard = self.interrupts.heard
+            seconds = perf_counter() - heard if heard else None  # another process may have heard it
+            raise InterruptedTrainingError(number, self.trainer.step, self.folder, seconds)

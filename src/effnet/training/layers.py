@@ -10,6 +10,7 @@ from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
 from effnet.transfer.settings import FinetuneConfig
 
+NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)
 ALL = "all"
 """Freezes everything but the classifier."""
 
@@ -85,7 +86,7 @@ class Layers:
         if head_only:
             yield from parts.values()
         if self.config.freeze_bn:
-            yield from (module for module in self.network.modules() if isinstance(module, nn.BatchNorm2d))
+            yield from (module for module in self.network.modules() if isinstance(module, NORMS))
 
     def _parts(self) -> dict[str, nn.Module]:
         network = self.network

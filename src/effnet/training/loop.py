@@ -1,28 +1,28 @@
 """The training loop, in one sitting: one `for` over epochs, one over batches."""
 
 from collections.abc import Callable
-from copy import deepcopy
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from time import perf_counter
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from effnet.config import TrainConfig
 from effnet.data.loaders import Batch, EvalLoader, TrainLoader
 from effnet.data.randomness import step_seed
-from effnet.errors import DivergedError
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.network.model import ConvNet
 from effnet.training import optim
 from effnet.training.average import averaged
 from effnet.training.compute import PLAIN, Compute, use_kernels
 from effnet.training.course import Phase, course_of
+from effnet.training.group import ALONE, Group
+from effnet.training.guard import StepGuard, diverged
 from effnet.training.kept import Best, copy_weights, is_stuck, standard_error
 from effnet.training.layers import Layers
 from effnet.training.lessons import Lesson
-from effnet.training.meter import Meter
+from effnet.training.loss import label_loss
+from effnet.training.meter import Meter, share_right
 from effnet.training.reporter import EpochRecord, StepRecord
 from effnet.training.teacher import NO_TEACHER, Teacher
 
@@ -38,6 +38,7 @@ class Trainer:
         self.course = course_of(config)
         self.lessons = [Lesson(train.augment, train.mix, network.dropout.p)] * self.course.stages
         self.teacher: Teacher = NO_TEACHER
+        self.group: Group = ALONE
         self.layers = Layers(network, config.finetune)
         self.enter(self.course.last)
         self.optimizer = optim.build(network, config.optim, self.layers.rate)
@@ -52,16 +53,22 @@ class Trainer:
         """Names of the images that could not be read when training began, and so were left out."""
         self.total_steps = train.num_steps * config.epochs
         """Steps of the whole training, which the schedule is made for; a time limit may lower it."""
-        self.deadline = float("inf")
+        self.deadline = inf
         """Moment, by `perf_counter`, at which the training ends even if the schedule does not."""
         self.meter = Meter()
+        self.guard = StepGuard(network)
         self.compute_by(PLAIN)
 
     def compute_by(self, compute: Compute) -> None:
         """Compute in this way from now on."""
         self.compute = compute
         use_kernels(self.network, compute.native)
-        self.forward = compute.forward(self.network)
+        self.forward = self.group.wrap(compute.forward(self.network), may_rest=self.course.head_epochs > 0)
+
+    def join(self, group: Group) -> None:
+        """Compute a share of each batch, beside the other processes of a group; before `compute_by`."""
+        self.group = group
+        self.train.share = self.val.share = group.share
 
     @property
     def horizon(self) -> optim.Horizon:
@@ -90,17 +97,22 @@ class Trainer:
                 may save it, or raise to stop.
 
         Raises:
-            DivergedError: the loss is not finite; says the step, the learning rate and what to try.
+            DivergedError: the loss, or the gradient of several steps in a row, is not finite; says the step,
+                the learning rate and what to try.
 
         """
         self.meter.start()
         while not self.is_finished():
             self.enter(self.course.phase(self.epoch, self.horizon))
             for batch in self.train.epoch(self.epoch, start=self.step - self.epoch * self.train.num_steps):
-                torch.manual_seed(step_seed(self.config.seed, self.step))
+                torch.manual_seed(step_seed(self.config.seed, self.step, self.group.share.rank))
                 lr = self.lr_at(self.step)
-                self.meter.add(*self.update(batch, lr), batch[1])
+                measured = self._measured(batch, *self.update(batch, lr))
                 self.step += 1
+                if self.guard.in_a_row:
+                    self.guard.tell(self.step, measured[0], lr)
+                else:
+                    self.meter.add(*measured)
                 if self.meter.is_due:
                     on_step(self._step_record(lr))
                 if self.is_out_of_steps():
@@ -123,12 +135,16 @@ class Trainer:
 
     def _heed_deadline(self) -> None:
         """After the deadline, make the steps done the whole training: its state is that of a finished one."""
-        if perf_counter() > self.deadline:
+        if self.is_late():
             self.total_steps = self.step
 
     def is_out_of_steps(self) -> bool:
         """Whether the schedule or the time has come to its end."""
-        return self.step >= self.total_steps or perf_counter() > self.deadline
+        return self.step >= self.total_steps or self.is_late()
+
+    def is_late(self) -> bool:
+        """Whether the deadline has passed; if it has for one process, it has for all."""
+        return self.deadline < inf and bool(self.group.most(perf_counter() > self.deadline))
 
     def is_finished(self) -> bool:
         """Whether training is over: no steps left, or no progress for long.
@@ -145,33 +161,41 @@ class Trainer:
         return self.course.lr_at(step, self.horizon, self.config.optim)
 
     def update(self, batch: Batch, lr: float) -> tuple[Tensor, Tensor]:
-        """Take one optimizer step; return `loss ()` and `logits (N, K)`."""
+        """Take a step, unless its gradient is no number; return own `loss ()` and `logits (N, K)`."""
         images, labels = batch
+        self.guard.remember()
         optim.set_lr(self.optimizer, lr)
         self.optimizer.zero_grad(set_to_none=True)
         losses, outputs = [], []
-        pieces = min(self.config.optim.accumulate, len(images))
-        for part, targets in zip(images.tensor_split(pieces), labels.tensor_split(pieces), strict=True):
-            with self.compute.autocast():
-                logits = self.forward(part).float()
-            loss = self.teacher.blend(part, logits, self._loss(logits, targets))
-            loss = loss * (len(part) / len(images))
-            loss.backward()  # type: ignore[no-untyped-call]
+        pieces, weight = min(self.config.optim.accumulate, len(images)), self._weight(images)
+        parts = zip(images.tensor_split(pieces), labels.tensor_split(pieces), strict=True)
+        for number, (part, targets) in enumerate(parts, start=1):
+            with self.group.piece(self.forward, last=number == pieces):
+                with self.compute.autocast():
+                    logits = self.forward(part).float()
+                loss = self.teacher.blend(part, logits, self._loss(logits, targets, weight))
+                loss = loss * (weight * len(part) / len(images))
+                loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
             outputs.append(logits.detach())
-        self.clip()
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update_parameters(self.network)
+        if self.guard.accepts(self.clip()):
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.network)
         return torch.stack(losses).sum(), torch.cat(outputs)
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def _weight(self, images: Tensor) -> float:
+        """Return what the images of a batch that are computed here count in the mean over all processes."""
+        return self.group.weight(len(images), self.train.batch_size)
+
+    def _measured(self, batch: Batch, loss: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
+        """Return `loss ()` and accuracy `()` of the whole batch, whoever computed it."""
+        return self.group.mean(loss, share_right(logits, batch[1]) * self._weight(batch[0]))
+
+    def _loss(self, logits: Tensor, labels: Tensor, weight: float) -> Tensor:
         smoothing, weights = self.config.optim.label_smoothing, self.class_weights
-        loss = F.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
-        if weights is None or labels.ndim == 1:
-            return loss
-        # Torch divides by the sum of the weights for indices, and by the number of images for probabilities.
-        return loss * len(labels) / (labels @ weights).sum()
+        part = lambda mass: self.group.part(mass) / weight  # noqa: E731
+        return label_loss(logits, labels, smoothing, class_weights=weights, part=part)
 
     def _step_record(self, lr: float) -> StepRecord:
         """Describe this moment by the last ten batches; a loss that is not finite ends the training."""
@@ -185,6 +209,7 @@ class Trainer:
     def _end_epoch(self, epoch: int) -> EpochRecord:
         """Validate raw weights, then their average."""
         last, meter = self._step_record(self.lr_at(self.step - 1)), self.meter
+        self.group.copy_buffers(self.network, self.average)
         val_top1, val_loss = self._validate(self.network, epoch, averaged=False)
         ema: tuple[float | None, float | None] = (None, None)
         if self.average is not None:
@@ -213,7 +238,7 @@ class Trainer:
         the highest of many epochs is mostly luck, while later weights had more training at a lower rate.
         """
         with self.compute.autocast():
-            logits, labels = predict_logits(network, self.val)
+            logits, labels = predict_logits(network, self.val, gather=self.group.gather)
         top1, loss = top1_and_loss(logits, labels)
         if not isfinite(loss):  # classes of logits that are no numbers are no answers
             return top1, loss
@@ -222,20 +247,3 @@ class Trainer:
             correct = logits.argmax(1) == labels
             self.best = Best(copy_weights(network), epoch, averaged, top1, loss, correct)
         return top1, loss
-
-
-def diverged(what: str, loss: float, step: int, lr: float) -> DivergedError:
-    """Build the error of a loss that is no number any more."""
-    return DivergedError(
-        f"the {what} is {loss} at step {step} with learning rate {lr:.3g}; "
-        f"try a lower --optim.lr or a longer --optim.warmup-epochs"
-    )
-
-
-def rehearsal(trainer: Trainer, config: TrainConfig, compute: Compute) -> Trainer:
-    """Return a trainer with a copy of the network, to try steps on: the one that was given stays as it is."""
-    copy = Trainer(deepcopy(trainer.network), trainer.train, trainer.val, config)
-    copy.lessons, copy.teacher = trainer.lessons, trainer.teacher
-    copy.compute_by(compute)
-    copy.enter(copy.course.last)
-    return copy

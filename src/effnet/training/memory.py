@@ -136,14 +136,15 @@ class MemoryGuard:
             else:
                 forecast(probe, reporter)
             self.need = None if probe.takes_little else probe.need
-        return self.compute_in(pieces)
+        return self.compute_in(self.trainer.group.most(pieces))
 
     def compute_in(self, pieces: int) -> TrainConfig:
         """Let the trainer compute a batch in so many pieces, and validate as many images at once."""
         trainer = self.trainer
         config = configuration.override(trainer.config, {"optim": {"accumulate": pieces}})
         check(config)
-        trainer.config, trainer.val.batch_size = config, piece_size(config)
+        trainer.config = config
+        trainer.val.batch_size = ceil(piece_size(config) / trainer.group.share.size)
         return config
 
     @property

@@ -1,5 +1,6 @@
 """Means of loss and accuracy over the batches of an epoch."""
 
+from math import nan
 from time import perf_counter
 
 import torch
@@ -25,16 +26,16 @@ class Meter:
         self.started = perf_counter() - self.seconds_before
         self.reported = perf_counter()
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: `loss ()`, `logits (N, K)`, `labels (N,)` or `(N, K)`."""
+    def add(self, loss: Tensor, hits: Tensor) -> None:
+        """Take in a batch: its `loss ()`, and which share of it was answered rightly, `()`."""
         self.losses.append(loss)
-        self.hits.append((logits.argmax(1) == likeliest(labels)).float().mean())
+        self.hits.append(hits)
 
     @property
     def is_due(self) -> bool:
         """Whether it is time for a report; asking restarts the clock when it is."""
         now = perf_counter()
-        due = now - self.reported >= REPORT_SECONDS
+        due = bool(self.losses) and now - self.reported >= REPORT_SECONDS
         self.reported = now if due else self.reported
         return due
 
@@ -47,9 +48,16 @@ class Meter:
         return len(self.losses) / self.seconds()
 
     def means(self, last: int = 0) -> tuple[float, float]:
-        """Mean loss and accuracy over the last batches, or over all."""
+        """Mean loss and accuracy over the last batches, or over all; no numbers where there are none."""
+        if not self.losses:
+            return nan, nan
         losses, hits = torch.stack(self.losses[-last:]), torch.stack(self.hits[-last:])
         return losses.mean().item(), hits.mean().item()
+
+
+def share_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the accuracy `()` of `logits (N, K)` against `labels (N,)` or `(N, K)`, from 0 to 1."""
+    return (logits.argmax(1) == likeliest(labels)).float().mean()
 
 
 def likeliest(labels: Tensor) -> Tensor:

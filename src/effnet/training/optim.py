@@ -95,12 +95,15 @@ class RMSPropTF(Optimizer):
         return cast(dict[str, Tensor], state)
 
 
-def clipper(network: nn.Module, config: OptimConfig) -> Callable[[], object]:
-    """Return what shortens the gradients before a step: nothing, unless `clip_norm` is set."""
-    if config.clip_norm is None:
-        return lambda: None
-    parameters, norm = list(network.parameters()), config.clip_norm
-    return lambda: nn.utils.clip_grad_norm_(parameters, norm)
+def clipper(network: nn.Module, config: OptimConfig) -> Callable[[], Tensor]:
+    """Return what shortens the gradients before a step, if `clip_norm` is set; it returns their norm `()`.
+
+    The norm is that before: of all gradients together, not finite as soon as one number of them is not.
+    """
+    parameters, limit = list(network.parameters()), config.clip_norm
+    if limit is not None:
+        return lambda: nn.utils.clip_grad_norm_(parameters, limit)
+    return lambda: nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 @dataclass(frozen=True)

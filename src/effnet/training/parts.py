@@ -7,19 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from effnet.config import TrainConfig
+from effnet.config import DataConfig, TrainConfig
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.loaders import LOADERS, EvalLoader
 from effnet.data.pixels import PixelFormat, PixelSource, Reading, Storage
 from effnet.data.splits import Splits, absent_classes, split
-from effnet.data.storage import open_pixels
+from effnet.data.storage import open_pixels, place
+from effnet.data.workers import num_workers
 from effnet.device import pick_device, to_device
-from effnet.errors import some
+from effnet.errors import UsageError, some
 from effnet.evaluation.classifier import Classifier
 from effnet.imaging.preprocess import Preprocess
 from effnet.network.model import ConvNet
 from effnet.spec.netspec import NetSpec
 from effnet.training.compute import Compute, choose
+from effnet.training.group import ALONE, Group
 from effnet.training.layers import frozen_parts
 from effnet.training.lessons import lessons
 from effnet.training.loop import Trainer
@@ -46,6 +48,10 @@ class Parts:
     """Whose answers are learned, beside the labels."""
     ancestry: Mapping[str, Any] = field(default_factory=dict)
     """What the training record says of the model files that it builds on."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for, so that the same command goes on with it; see `begun`."""
+    group: Group = ALONE
+    """The processes that share this training."""
 
 
 def assemble(dataset: DataSet, config: TrainConfig, spec: NetSpec | None = None) -> Parts:
@@ -60,7 +66,13 @@ def assemble(dataset: DataSet, config: TrainConfig, spec: NetSpec | None = None)
     spec = build_spec(config) if spec is None else spec
     frozen_parts(config.finetune, spec)  # refuses names that the network does not know
     preprocess, splits = build_preprocess(config, spec), split(dataset, config.data, config.seed)
-    return Parts(dataset, config, spec, preprocess, splits, pick_device(config.device))
+    device = pick_device(config.device)
+    if config.sync_bn and device.type != "cuda":
+        raise UsageError(
+            f"sync_bn = true and device {device.type} exclude each other: torch computes it on CUDA GPUs "
+            f"only; leave sync_bn out"
+        )
+    return Parts(dataset, config, spec, preprocess, splits, device)
 
 
 def announce(reporter: Reporter, parts: Parts) -> None:
@@ -76,6 +88,8 @@ def announce(reporter: Reporter, parts: Parts) -> None:
     reporter.message(
         f"network {spec.name} at {spec.resolution}×{spec.resolution} pixels on {parts.device.type}"
     )
+    for line in parts.group.words(min(parts.config.batch_size, learned), parts.config.optim.lr):
+        reporter.message(line)
     for part, names in absent_classes(splits, dataset.class_names).items():
         reporter.message(f"warning: {part} has no images of {some(names)}: how well they do will not be seen")
     if spec.feature_size < 3 and spec.total_stride > 8:
@@ -98,8 +112,12 @@ def build_trainer(parts: Parts, reporter: Reporter, storage: Mapping[str, Storag
     network = ConvNet(parts.spec, num_classes, checkpoint_stages=config.checkpoint_stages)
     network.load_state_dict(parts.start, strict=False)
     network = to_device(network, device)
+    if config.sync_bn:
+        network = parts.group.with_common_norms(network)
     trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
     trainer.lessons = taught
+    trainer.guard.say = reporter.message
+    trainer.join(parts.group)
     trainer.compute_by(choose(config, device))
     trainer.teacher = teacher_of(parts, trainer.compute)
     trainer.unread = left_out(parts.splits.train, train_pixels) + left_out(parts.splits.val, val_pixels)
@@ -130,5 +148,17 @@ def read(part: str, parts: Parts, reporter: Reporter, storage: Mapping[str, Stor
         on_read=lambda done, total: reporter.reading(part, done, total),
         say=reporter.message,
     )
-    draft = data.draft and part == "train"
-    return open_pixels(samples, PixelFormat(preprocess, side, draft), reading)
+    form = PixelFormat(preprocess, side, data.draft and part == "train")
+    if parts.group is not ALONE:
+        reading = replace(reading, config=data_of(parts.group, samples, form, reading))
+    return open_pixels(samples, form, reading)
+
+
+def data_of(group: Group, samples: Samples, form: PixelFormat, reading: Reading) -> DataConfig:
+    """Return how the processes of a group read: all alike, and sharing the cores of their machine."""
+    data, count = reading.config, group.num_here
+    return replace(
+        data,
+        storage=group.from_first(lambda: place(samples, form, reading, count)),
+        workers=max(1, num_workers(None) // count) if data.workers is None else data.workers,
+    )

@@ -8,7 +8,8 @@ from torch import nn
 
 from effnet.training.duration import TINY_LR
 from effnet.training.gauge import Gauge
-from effnet.training.loop import Trainer, rehearsal
+from effnet.training.loop import Trainer
+from effnet.training.rehearsal import rehearsal
 
 RESERVE = 0.1  # of what is free, for other programs and for what no measurement foresees
 NEGLIGIBLE = 0.05  # of what is free: a step that takes less needs no words
@@ -35,7 +36,7 @@ def is_shortage(error: BaseException | None) -> bool:
 
 @dataclass(frozen=True)
 class Need:
-    """Bytes that a step takes: gradients and the optimizer's memory, then activations for each image."""
+    """Bytes that a step takes: gradients, the optimizer's memory, the batch; then activations by image."""
 
     constant: float
     per_image: float
@@ -57,9 +58,13 @@ class Probe:
         """Probe a trainer; `known` is its need, where that was measured before."""
         self.trainer = trainer
         self.gauge = gauge
-        self.images, self.labels = next(trainer.train.epoch(0))
         self.free = gauge.free()
-        """Bytes there for a step."""
+        """Bytes there for a step, and for the batch that it learns from."""
+        self.images, self.labels = next(
+            trainer.train.epoch(0)
+        )  # the first time also loads what is loaded once
+        self.making = self.measure_making()
+        """Bytes that making a batch takes: itself, and what augmentation computes on the way."""
         self.known = known
 
     @property
@@ -82,7 +87,7 @@ class Probe:
         """Whether even two images, times their number, show that there is plenty."""
         if self.known is not None:
             return self.known.of(self.batch_size) < NEGLIGIBLE * self.free
-        return self.first / self.smallest * self.batch_size < NEGLIGIBLE * self.free
+        return self.making + self.first / self.smallest * self.batch_size < NEGLIGIBLE * self.free
 
     @cached_property
     def need(self) -> Need:
@@ -94,12 +99,22 @@ class Probe:
             return self.known
         small = piece = self.smallest
         low = high = min(self.first, self.measure(small))
-        while high - low < CLEAR_BYTES and 2 * piece <= self.batch_size and 2 * high < self.free:
-            piece *= 2
+        while high - low < CLEAR_BYTES and piece < self.batch_size and 2 * high < self.free:
+            piece = min(2 * piece, self.batch_size)
             high = self.measure(piece)
         high = min(high, self.measure(piece))
         per_image = max(1.0, (high - low) / (piece - small) if piece > small else low / small)
-        return Need(max(0.0, low - small * per_image), per_image)
+        return Need(self.making + max(0.0, low - small * per_image), per_image)
+
+    def measure_making(self) -> int:
+        """Return the bytes that a whole batch takes while it is made: pieces of a step share it.
+
+        They come on top of the step's: the allocator keeps them, in holes too small for feature maps.
+        """
+        self.gauge.reset()
+        before = self.gauge.used()
+        next(self.trainer.train.epoch(0))
+        return max(0, self.gauge.peak() - before)
 
     def measure(self, num_images: int, pieces: int = 1) -> int:
         """Return the bytes that a step takes beyond what the trainer holds already.

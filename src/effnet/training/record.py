@@ -27,5 +27,15 @@ class MetricsLog:
             raise EffnetError(f"cannot write {self.path}: {error.strerror}") from error
 
 
+class NoLog:
+    """The log of a process that does not write: the first one of its group does."""
+
+    def append(self, record: EpochRecord) -> None:
+        """Drop the record."""
+
+
+NO_LOG = NoLog()
+
+
 def _line(record: EpochRecord) -> str:
     return json.dumps(record.to_dict()) + "\n"

@@ -9,6 +9,7 @@ from effnet import config as configuration
 from effnet import modelfile
 from effnet.data.datasets import DataSet
 from effnet.data.hub_library import is_remote
+from effnet.data.sharded.remote import is_url
 from effnet.device import environment
 from effnet.evaluation import report
 from effnet.evaluation.classifier import Classifier
@@ -85,7 +86,7 @@ def record_of(parts: Parts, counts: Mapping[str, int]) -> dict[str, Any]:
         "config": configuration.to_dict(parts.config),
         "environment": environment(parts.device),
     }
-    if is_remote(parts.dataset.source):
+    if is_remote(parts.dataset.source) or is_url(parts.dataset.source):
         record["source"] = parts.dataset.source  # with its revision
     if parts.sizing:
         record["sizing"] = dict(parts.sizing)
@@ -107,6 +108,7 @@ def metrics_of(trainer: Trainer, seconds: float, evaluation: Evaluation | None) 
         "chosen": {"epoch": best.epoch, "top1": best.val_top1, "loss": best.val_loss},
         "epochs": len(records),
         "steps": records[-1].step,
+        "skipped_steps": trainer.guard.skipped,
         "seconds": round(seconds, 1),
     }
 

@@ -1,8 +1,13 @@
 """Going on with what was interrupted: a training, or a cross-validation."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from effnet.errors import DivergedError, EffnetError, UsageError
 from effnet.training import crossing, run
+from effnet.training import state as states
+from effnet.training.folder import FolderInUseError
 from effnet.training.folds import is_unfinished
 from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult
@@ -23,3 +28,16 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResu
     if is_unfinished(place):
         return crossing.go_on(place, listener)
     return run.resume(place, reporter=listener)
+
+
+@contextmanager
+def saying_how_to_go_on(folder: Path, reporter: Reporter) -> Iterator[None]:
+    """Say which command goes on after an error, where there is a state and going on may help."""
+    try:
+        yield
+    except EffnetError as error:
+        command = states.resume_command(folder)
+        hopeless = isinstance(error, UsageError | DivergedError | FolderInUseError | states.StateError)
+        if (states.exists(folder) or is_unfinished(folder)) and not hopeless and command not in str(error):
+            reporter.message(f"the last saved state stays; when this is mended, go on with: {command}")
+        raise

@@ -1,6 +1,7 @@
 """One training, from a data set's name to a model file: what `effnet train` does."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -8,8 +9,8 @@ from typing import Any
 
 from effnet import config as configuration
 from effnet.config import TrainConfig
+from effnet.data.broken import skipped
 from effnet.data.datasets import DataSet, open_dataset
-from effnet.data.pixels import skipped
 from effnet.device import kept_memory
 from effnet.errors import DataError
 from effnet.evaluation.classifier import Classifier
@@ -21,6 +22,7 @@ from effnet.spec import netspec
 from effnet.training import state as states
 from effnet.training.fitting import Job, fit
 from effnet.training.folder import MODEL_FILE, locked
+from effnet.training.joining import current, shared
 from effnet.training.loop import Trainer
 from effnet.training.origins import describe as describe_origins
 from effnet.training.origins import keep_teacher, kept_teacher
@@ -41,7 +43,7 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResu
 
     """
     place, listener = Path(folder), reporter or Silent()
-    state, problem = states.load(place)
+    state, problem = current().from_first(lambda: states.load(place))
     if problem is not None:
         listener.message(f"warning: {problem}")
     config = configuration.from_dict(state.info["config"], origin=f"state in {place}")
@@ -67,28 +69,36 @@ def check_same_data(dataset: DataSet, info: Mapping[str, Any], place: Path) -> N
 def go_on(
     dataset: DataSet, config: TrainConfig, folder: Path, reporter: Reporter, state: State
 ) -> TrainResult:
-    """Train from a state."""
+    """Train from a state; it may come from another number of processes."""
     started, info = perf_counter(), state.info
     ancestry = info.get("ancestry", {})
     parts = assemble(dataset, config, netspec.from_dict(info["spec"]))
     teacher = kept_teacher(ancestry, folder)
     parts = replace(parts, sizing=info.get("sizing", {}), ancestry=ancestry, teacher=teacher)
+    parts = replace(parts, asked=info.get("asked", {}))
     return run_parts(parts, folder, reporter, started - info["seconds"], state)
 
 
 def run_parts(
     parts: Parts, folder: Path, reporter: Reporter, started: float, state: State | None = None
 ) -> TrainResult:
-    """Train what was put together, from the start or from a state; `started` is as in `Job`."""
-    num_test = len(parts.splits.test or parts.splits.val)
+    """Train what was put together, from the start or from a state; `started` is as in `Job`.
+
+    Where several processes share it, the first one does all that is not the loop itself.
+    """
+    parts = shared(parts)
+    group, num_test = parts.group, len(parts.splits.test or parts.splits.val)
     job = Job(parts, folder, reporter, started, num_test)
-    with locked(folder), kept_memory(parts.device):
-        if state is None:
+    with locked(folder) if group.is_first else nullcontext(), kept_memory(parts.device):
+        if state is None and group.is_first:
             states.remove(folder)  # `overwrite` was said, or there is none
             keep_teacher(parts.teacher, folder)
         for line in describe_origins(parts.ancestry, parts.spec):
             reporter.message(line)
-        return finish(fit(job, state), job)
+        with group.watched():
+            trainer = fit(job, state)
+        group.dismiss()
+        return finish(trainer, job)
 
 
 def finish(trainer: Trainer, job: Job) -> TrainResult:

@@ -43,6 +43,7 @@ def capture(trainer: Trainer, about: Mapping[str, Any]) -> State:
         "seconds_left": None if trainer.deadline == inf else trainer.deadline - perf_counter(),
         "unread": list(trainer.unread),
         "highest": trainer.highest,
+        "skipped": [trainer.guard.skipped, trainer.guard.in_a_row],
         "compute": trainer.compute.words(),
         "epoch_seconds": trainer.meter.seconds(),
         "records": [asdict(record) for record in trainer.records],
@@ -71,6 +72,7 @@ def restore(trainer: Trainer, state: State) -> None:
     trainer.step, trainer.total_steps = info["step"], info["total_steps"]
     trainer.deadline = inf if info["seconds_left"] is None else perf_counter() + info["seconds_left"]
     trainer.highest = info["highest"]
+    trainer.guard.skipped, trainer.guard.in_a_row = info["skipped"]
     trainer.records = [EpochRecord(**record) for record in info["records"]]
     if info["best"] is not None:
         correct = torch.from_numpy(arrays["correct"].copy())

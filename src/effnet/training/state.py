@@ -4,6 +4,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from effnet.errors import EffnetError
-from effnet.files import write_bytes
+from effnet.files import tensor_metadata, write_bytes
 
 STATE_FILE = "training.state"
 PREVIOUS_FILE = "training.previous.state"
+DAMAGED_FILE = "training.damaged.state"
 TEACHER_FILE = "teacher.safetensors"  # a copy, so that going on needs no file from elsewhere
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _DIGEST_BYTES = 32
 _KEY = "state"
 
@@ -70,6 +72,9 @@ def exists(folder: Path) -> bool:
 def load(folder: Path) -> tuple[State, str | None]:
     """Read the last good state of a folder.
 
+    A damaged newest one gets another name: the next state that is saved would make it the one before, and a
+    kill at that moment leave no good one.
+
     Returns:
         The state, and a sentence about damage when the newest one could not be used.
 
@@ -86,20 +91,28 @@ def load(folder: Path) -> tuple[State, str | None]:
         except StateError as error:
             problems.append(str(error))
         else:
-            return state, f"{'; '.join(problems)}: the state before it is taken" if problems else None
+            if not problems:
+                return state, None
+            _set_aside(folder / STATE_FILE)
+            return state, f"{'; '.join(problems)}: the state before it is taken"
     raise StateError("; ".join(problems))
 
 
 def remove(folder: Path) -> None:
-    """Remove the states of a finished training, and what a process killed while it saved one left."""
-    cut_off = folder.glob(f".{STATE_FILE}.*.state")  # as `write_bytes` names what is not whole yet
-    for path in (folder / STATE_FILE, folder / PREVIOUS_FILE, folder / TEACHER_FILE, *cut_off):
-        path.unlink(missing_ok=True)
+    """Remove the states of a finished training."""
+    for name in (STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, TEACHER_FILE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def resume_command(folder: Path) -> str:
     """Return the command that goes on with the unfinished training in a folder."""
     return shlex.join(["effnet", "train", "--resume", str(folder)])
+
+
+def _set_aside(path: Path) -> None:
+    """Give a damaged state another name; in a folder that cannot be written to nothing will be saved."""
+    with suppress(OSError):
+        path.replace(path.with_name(DAMAGED_FILE))
 
 
 def _read(path: Path) -> State:
@@ -117,8 +130,7 @@ def _read(path: Path) -> State:
 
 
 def _parse(path: Path, content: bytes) -> State:
-    header_bytes = int.from_bytes(content[:8], "little")  # safetensors: length, JSON header, numbers
-    info = json.loads(json.loads(content[8 : 8 + header_bytes])["__metadata__"][_KEY])
+    info = json.loads(tensor_metadata(content)[_KEY])
     if info["format_version"] != FORMAT_VERSION:
         raise StateError(
             f"{path.name} has format version {info['format_version']}, not {FORMAT_VERSION}; go on with the "

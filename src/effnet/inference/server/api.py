@@ -5,7 +5,7 @@ from starlette.responses import PlainTextResponse
 
 from effnet.imaging import preprocess as preprocessing
 from effnet.inference.server.describe import PROBLEMS, REQUEST
-from effnet.inference.server.predict import predict
+from effnet.inference.server.predict import PATH, predict
 from effnet.inference.server.refusals import PlainJson
 from effnet.inference.server.schema import ModelAnswer, PredictAnswer, ReadyAnswer
 from effnet.inference.server.seeing import FORMATS
@@ -15,7 +15,7 @@ from effnet.spec import netspec
 ROUTER = APIRouter()
 
 ROUTER.post(
-    "/v1/predict",
+    PATH,
     summary="Classify one or several images",
     response_model=PredictAnswer,
     response_model_exclude_none=True,

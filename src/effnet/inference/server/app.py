@@ -7,14 +7,14 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route, Router
-from starlette.types import ASGIApp
+from starlette.routing import Mount, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from effnet import __version__
 from effnet.inference.server.api import ROUTER
 from effnet.inference.server.guard import Guard
 from effnet.inference.server.page import ROUTES
-from effnet.inference.server.predict import Predict
+from effnet.inference.server.predict import PATH, Predict
 from effnet.inference.server.refusals import RefusedError, failure, response
 from effnet.inference.server.site import Site
 
@@ -36,8 +36,20 @@ def create_app(site: Site) -> ASGIApp:
     api.router.routes.extend(ROUTES)
     api.add_exception_handler(HTTPException, _no_such_thing)
     api.add_exception_handler(Exception, _failed)
-    routes = [Route("/v1/predict", Predict()), Mount("", app=api)]
-    return Guard(Router(routes, lifespan=_lifespan(site)), site)
+    return Guard(Fork(Router([Mount("", app=api)], lifespan=_lifespan(site))), site)
+
+
+class Fork:
+    """Sends predictions one way, by the shortest, and all other requests another."""
+
+    def __init__(self, others: ASGIApp) -> None:
+        self._others = others
+        self._predict = Predict()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        is_prediction = scope["type"] == "http" and scope["path"] == PATH
+        await (self._predict if is_prediction else self._others)(scope, receive, send)
 
 
 def _lifespan(site: Site) -> Callable[[Any], AbstractAsyncContextManager[None]]:

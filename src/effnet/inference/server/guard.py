@@ -9,7 +9,6 @@ from secrets import token_hex
 from time import perf_counter
 from typing import Any
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +22,15 @@ OPEN = frozenset({*ASSETS, "/healthz", "/readyz", "/openapi.json"})
 KNOWN = OPEN | {"/v1/predict", "/v1/model", "/metrics"}
 HERE = frozenset({"localhost", "127.0.0.1", "[::1]", ""})
 
-HEADERS = [
+Fields = list[tuple[bytes, bytes]]
+
+# An answer that is data; uvicorn reads each of these letter by letter, so there is none too many.
+DATA_HEADERS: Fields = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+PAGE_HEADERS: Fields = [
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -63,11 +70,13 @@ class Guard:
         except ClientDisconnect:
             exchange.status = 499  # as nginx has it: the client did not wait
         finally:
-            self._record(scope, exchange, fields, perf_counter() - started)
+            # After this turn of the event loop, at whose end the answer goes out: nobody waits for the log.
+            seconds = perf_counter() - started
+            asyncio.get_running_loop().call_soon(self._record, scope, exchange, fields, seconds)
 
     async def _answer(self, scope: Scope, exchange: "Exchange") -> None:
         try:
-            self._check(scope["path"], Headers(scope=scope))
+            self._check(scope["path"], exchange.asked)
             await self.app(scope, exchange.receive, exchange.send)
         except RefusedError as refused:
             await response(refused)(scope, exchange.receive, exchange.send)
@@ -80,15 +89,15 @@ class Guard:
             elif not exchange.is_over:
                 raise  # half an answer is out: the connection breaks
 
-    def _check(self, path: str, headers: Mapping[str, str]) -> None:
+    def _check(self, path: str, asked: Mapping[bytes, bytes]) -> None:
         """Refuse who may not ask."""
-        host = _without_port(headers.get("host", "").lower())
+        host = _without_port(asked.get(b"host", b"").decode("latin-1").lower())
         if self.hosts is not None and host not in self.hosts:
             raise RefusedError(
                 421, "this server is not known by that name; it takes more with --allow-host NAME"
             )
         token = self.site.token
-        if token is None or path in OPEN or _is_same(headers.get("authorization", ""), f"Bearer {token}"):
+        if token is None or path in OPEN or _bears(asked, token):
             return
         raise RefusedError(401, "this server asks for a token", {"www-authenticate": 'Bearer realm="effnet"'})
 
@@ -109,14 +118,18 @@ class Exchange:
     """One request and its answer, watched on the way through."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
+        self.asked: Mapping[bytes, bytes] = dict(scope["headers"])
+        """The headers of the request, whose names uvicorn writes small."""
         self.id = f"{_PROCESS}-{next(_NUMBERS)}"
         self.status: int | None = None
         self.is_over = False
         """Whether the whole answer is out."""
         self._receive = receive
         self._send = send
-        self._has_all = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        self._headers = PAGE_HEADERS if scope["path"] in ASSETS else DATA_HEADERS
+        self._has_all = (
+            self.asked.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in self.asked
+        )
 
     async def receive(self) -> Message:
         """Pass a message of the client on."""
@@ -133,7 +146,7 @@ class Exchange:
         """
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [*message["headers"], *HEADERS, (b"x-request-id", self.id.encode())]
+            headers = [*message["headers"], *self._headers, (b"x-request-id", self.id.encode())]
             if not any(name == b"cache-control" for name, _ in message["headers"]):
                 headers.append(NOT_KEPT)
             if not self._has_all:
@@ -171,6 +184,6 @@ def _without_port(host: str) -> str:
     return host if end < 0 or host.endswith("]") else host[:end]
 
 
-def _is_same(given: str, expected: str) -> bool:
+def _bears(asked: Mapping[bytes, bytes], token: str) -> bool:
     """Compare without telling by the time how much of it is right."""
-    return hmac.compare_digest(given.encode(), expected.encode())
+    return hmac.compare_digest(asked.get(b"authorization", b""), f"Bearer {token}".encode())

@@ -14,6 +14,8 @@ from effnet.inference.server.seeing import MAX_MAPS, Wanted
 from effnet.inference.server.service import Answer
 from effnet.inference.server.site import name_of, site_of
 
+PATH = "/v1/predict"
+
 
 async def predict(request: Request) -> Response:
     """Several images are answered side by side; if none can be read, the answer is the first problem."""

@@ -17,14 +17,18 @@ from effnet.sizing.budget.question import Question, answer
 from effnet.sizing.budget.sized import Sized
 from effnet.sizing.budget.training_time import TrainingTime
 from effnet.spec.families import get_spec
+from effnet.training.begun import begun, request
 from effnet.training.crossing import Crossing, cross_validate
 from effnet.training.folder import run_folder
+from effnet.training.group import ALONE
+from effnet.training.joining import current
 from effnet.training.linear_probe import run_probe
 from effnet.training.order import ORDER_NAMES, Order, Undertaking, defaults, undertake
 from effnet.training.origins import build_on, leak
 from effnet.training.parts import Parts
 from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult
+from effnet.training.resuming import resume
 from effnet.training.run import run_parts
 from effnet.training.setup import spec_changes
 
@@ -68,7 +72,8 @@ def train(
     dataset = open_dataset(data, on_download=listener.downloading)
     _, chosen = defaults(dataset, None if recipe is None else str(recipe), asked.origins.source)
     config = configuration.override(chosen, settings)
-    return run(Training(dataset, config, limits, asked), run_folder(dataset, out, overwrite), listener)
+    training = Training(dataset, config, limits, asked, overwrite)
+    return run(training, run_folder(dataset, out, overwrite), listener)
 
 
 def taken(settings: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -84,18 +89,48 @@ class Training:
     config: TrainConfig
     limits: Limits
     asked: Undertaking
+    overwrite: bool = False
+    """Whether a training that the folder holds is replaced, even if it is this one."""
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What is asked for, to be told from what another command asks for."""
+        limits = self.limits.to_dict()
+        return request(self.dataset.source, self.config, self.asked.order, limits)
 
 
 def run(training: Training, folder: Path, reporter: Reporter) -> TrainResult:
-    """Train as configured, after a cross-validation if that was asked for."""
-    started, order = perf_counter(), training.asked.order
-    parts = prepare(training, reporter)
+    """Train as configured, after a cross-validation if that was asked for; go on if it was begun before."""
+    started, order, asked = perf_counter(), training.asked.order, training.request
+    refuse_alone(training)
+    if not training.overwrite and current().from_first(lambda: begun(folder, asked)):
+        reporter.message(f"{folder} holds this training, begun before: going on with it")
+        return resume(folder, reporter=reporter)
+    parts = replace(prepare(training, reporter), asked=asked)
     warn(parts, training.asked, reporter)
     if order.folds is not None:
         source = training.asked.origins.source
         crossing = Crossing(parts, order.folds, order.probe, folder, reporter)
         return cross_validate(crossing, None if source is None else source.classifier.path)
     return (run_probe if order.probe else run_parts)(parts, folder, reporter, started)
+
+
+def refuse_alone(training: Training) -> None:
+    """Refuse what one process does alone, if there are several.
+
+    Raises:
+        UsageError: cross-validation, a probe, or limits that are measured.
+
+    """
+    order = training.asked.order
+    measured = [kind.flag for kind in training.limits.given if kind.measured]
+    alone = [
+        *(["--folds (train one with --data.fold 1/5, …)"] if order.folds is not None else []),
+        *(["--probe"] if order.probe else []),
+        *(f"{flag} (effnet budget finds the network)" for flag in measured),
+    ]
+    if alone and current() is not ALONE:
+        raise UsageError(f"{alone[0]} and several processes exclude each other: it takes one process")
 
 
 def warn(parts: Parts, asked: Undertaking, reporter: Reporter) -> None:

@@ -5,9 +5,10 @@ from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 
 from effnet.errors import UsageError, some
 from effnet.files import check_folder
-from effnet.sizing.search.plan import STORAGE_FILE, Plan, differences
+from effnet.sizing.search.plan import STORAGE_FILE, Plan, asked_of, differences
 from effnet.sizing.search.queue import Queue
 from effnet.sizing.search.storage import deliberately, open_storage, readable, sqlite_url, talking
+from effnet.sizing.trial import completed
 
 QUESTION = "question"
 REDUCTION = 3  # of the trainings that reach a rung, one in so many goes on
@@ -47,7 +48,9 @@ def agree(study: optuna.Study, plan: Plan) -> None:
         study.set_user_attr(QUESTION, plan.question())
     elif QUESTION not in study.user_attrs:
         raise UsageError(f"study {study.study_name!r} is not a search of effnet; take another --study")
-    found = differences(plan.question(), study.user_attrs[QUESTION])
+    held = study.user_attrs[QUESTION]
+    recipe = asked_of(completed(held["recipe"], origin=f"study {study.study_name!r}"))
+    found = differences(plan.question(), {**held, "recipe": recipe})
     if found:
         raise UsageError(
             f"study {study.study_name!r} asks another question than this command: {some(found, limit=5)}; "

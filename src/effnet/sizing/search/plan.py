@@ -128,11 +128,9 @@ class Plan:
 
     def question(self) -> dict[str, Any]:
         """Return what all trials of a study must have in common, in JSON values."""
-        settings = configuration.to_dict(self.config)
-        settings["data"] = {name: each for name, each in settings["data"].items() if name not in WAYS_TO_READ}
         return {
             "base": netspec.to_dict(replace(self.space.base, name="base")),
-            "recipe": {name: value for name, value in settings.items() if name not in NOT_ASKED},
+            "recipe": asked_of(configuration.to_dict(self.config)),
             "data": self.dataset.fingerprint(),
             "search": {name: getattr(self.search, name) for name in ("sampler", "halving", "objective")},
         }
@@ -142,6 +140,12 @@ class Plan:
         if self.search.objective == "accuracy":
             return val_top1
         return float(val_top1 * (macs / self.space.target) ** PAPER_WEIGHT)
+
+
+def asked_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that belong to the question of a search."""
+    data = {name: value for name, value in settings["data"].items() if name not in WAYS_TO_READ}
+    return {name: value for name, value in settings.items() if name not in NOT_ASKED} | {"data": data}
 
 
 def adapted(recipe: TrainConfig) -> TrainConfig:

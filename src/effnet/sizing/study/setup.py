@@ -17,7 +17,7 @@ from effnet.sizing.pace import Load, forecast_seconds, load_of, time_network
 from effnet.sizing.study.arms import Network, networks
 from effnet.sizing.study.design import StudyConfig
 from effnet.sizing.study.work import Trial, is_done
-from effnet.sizing.trial import NOT_IN_KEY, OUTCOME_FILE, key_of, load
+from effnet.sizing.trial import NOT_IN_KEY, OUTCOME_FILE, completed, key_of, load
 from effnet.spec import netspec
 from effnet.spec.netspec import NetSpec
 from effnet.spec.scale import PAPER
@@ -184,7 +184,8 @@ def _check_folder(study: Study) -> None:
         return
     try:
         there = json.loads(path.read_text(encoding="utf-8"))["identity"]
-        differences = _differences(there, identity(study))
+        settings = completed(there["settings"], origin=str(path))
+        differences = _differences({**there, "settings": settings}, identity(study))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EffnetError(f"{path}: cannot be read ({error!r}); choose another --out, or remove it") from None
     if differences:
