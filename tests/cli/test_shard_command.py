@@ -78,6 +78,7 @@ def test_an_image_that_cannot_be_read_is_counted(
 def test_ctrl_c_says_that_the_same_command_goes_on(images: Path, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # in the background a shell ignores it
         "from effnet.cli import main, progress\n"
         "from effnet.data.sharded import run\n"
         "write = run.ShardWriter.finish\n"
