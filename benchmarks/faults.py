@@ -9,7 +9,7 @@ from time import sleep
 
 from lives import Life, Run
 
-STATE, CUT_OFF = "training.state", ".training.state.*"
+NEWEST, CUT_OFF = ("training.next.state", "training.state"), ".training.next.state.*"
 SMALL_FILE = 20_000  # bytes: less than any state
 
 
@@ -91,7 +91,7 @@ def disk_full(run: Run, life: Life, random: Random) -> None:
 def truncated(run: Run, life: Life, random: Random) -> None:
     """The newest state is cut off: the one before is taken, said aloud."""
     life.end(signal.SIGKILL)
-    path = run.folder / STATE
+    path = newest(run.folder)
     content = path.read_bytes()
     path.write_bytes(content[: random.randrange(len(content))])
     check_taken(run)
@@ -100,7 +100,7 @@ def truncated(run: Run, life: Life, random: Random) -> None:
 def flipped(run: Run, life: Life, random: Random) -> None:
     """One bit of the newest state is another: the one before is taken, said aloud."""
     life.end(signal.SIGKILL)
-    path = run.folder / STATE
+    path = newest(run.folder)
     content = bytearray(path.read_bytes())
     content[random.randrange(len(content))] ^= 1 << random.randrange(8)
     path.write_bytes(content)
@@ -139,6 +139,11 @@ def read_only(run: Run, life: Life, random: Random) -> None:
     run.folder.chmod(0o755)
     expect(code == 1 and "cannot write to" in hurt.said, f"a folder to read only ended with {code}", hurt)
     expect(states(run.folder) == before, "a folder to read only has changed", hurt)
+
+
+def newest(folder: Path) -> Path:
+    """Return the newest state of a folder: while it is saved it has a name of its own."""
+    return next(path for name in NEWEST if (path := folder / name).exists())
 
 
 def states(folder: Path) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -12,13 +13,12 @@ from typing import Any
 from effnet.errors import EffnetError, UsageError
 
 
-def write_bytes(path: Path, write: Callable[[Path], None], *, keep: Path | None = None) -> None:
+def write_bytes(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, flush it to the disk, then rename it to `path`.
 
     Args:
         path: the file to write.
         write: fills the temporary file it is given.
-        keep: name under which the file that was there before stays.
 
     Raises:
         EffnetError: the folder cannot be written to or the disk is full; `path` is as it was before.
@@ -38,11 +38,8 @@ def write_bytes(path: Path, write: Callable[[Path], None], *, keep: Path | None 
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
-        if keep is not None and path.exists():
-            keep.unlink(missing_ok=True)
-            _link(path, keep)  # at no moment is there no file at `path`
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise EffnetError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
@@ -173,14 +170,6 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _link(path: Path, second: Path) -> None:
-    """Give a file a second name, or copy it where the file system knows no hard links."""
-    try:
-        os.link(path, second)
-    except OSError:
-        shutil.copyfile(path, second)
-
-
 def _umask() -> int:
     """Temporary files are private; a finished file gets the permissions the user asked for."""
     mask = os.umask(0)
@@ -188,7 +177,7 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable; only POSIX systems let a folder be opened."""
     if os.name == "posix":
         descriptor = os.open(folder, os.O_RDONLY)

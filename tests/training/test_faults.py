@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from whole_runs import Listener, StopError, assert_same_run
 
 import effnet
+import faults
 import soak_training
 from effnet.cli.main import main
 from effnet.data.datasets import open_digits
@@ -42,9 +43,11 @@ Capture = pytest.CaptureFixture[str]
 MOMENTS = {
     "before a byte is written": "state.save_arrays = lambda *_: die()",
     "before it is on the disk": "os.fsync = die",
-    "before the older one has its second name": "os.link = die",
-    "before it has its name": "Path.replace = die",
-    "before the folder is on the disk": "files._sync_folder = die",
+    "before it has a name": "Path.replace = dying(1)",
+    "before the folder is on the disk": "files.sync_folder = die",
+    "before the older one has its second name": "Path.replace = dying(2)",
+    "before it has its own name": "Path.replace = dying(3)",
+    "before the names are on the disk": "state.sync_folder = die",
 }
 KILLED = """
 import os, signal, sys
@@ -53,6 +56,12 @@ import numpy as np
 from effnet import files
 from effnet.training import state
 def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
+def dying(last):
+    rename, calls = Path.replace, []
+    def replace(path, target):
+        calls.append(path)
+        return die() if len(calls) == last else rename(path, target)
+    return replace
 {change}
 state.save(Path(sys.argv[1]), state.State({{"number": 3}}, {{"a": np.arange(1000)}}))
 """
@@ -69,16 +78,24 @@ def saved(folder: Path, *numbers: int) -> Path:
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_kill_at_any_moment_of_saving_leaves_a_whole_state(moment: str, tmp_path: Path) -> None:
+def test_a_kill_at_any_moment_of_saving_leaves_two_whole_states(moment: str, tmp_path: Path) -> None:
     saved(tmp_path, 1, 2)
     code = KILLED.format(change=MOMENTS[moment])
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert done.returncode == -signal.SIGKILL
     found, problem = states.load(tmp_path)
     assert problem is None
-    assert found.info["number"] == (3 if moment == "before the folder is on the disk" else 2)
+    newest = 2 if list(MOMENTS).index(moment) < 3 else 3
+    assert found.info["number"] == newest
+    faults.newest(tmp_path).write_bytes(b"damaged")
+    found, problem = states.load(tmp_path)
+    assert found.info["number"] == newest - 1  # a kill and a damaged file together
+    assert problem is not None
     saved(tmp_path, 4)
     assert states.load(tmp_path)[0].info["number"] == 4
+    assert sorted(path.name for path in tmp_path.glob("training.*.state")) == [
+        "training.damaged.state", "training.previous.state",
+    ]  # fmt: skip
 
 
 @given(share=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), cut=st.booleans())
@@ -101,7 +118,7 @@ def test_a_damaged_state_never_becomes_the_one_before(tmp_path: Path) -> None:
     saved(tmp_path, 1, 2)
     (tmp_path / states.STATE_FILE).write_bytes(b"damaged")
     states.load(tmp_path)
-    code = KILLED.format(change=MOMENTS["before it has its name"])
+    code = KILLED.format(change=MOMENTS["before it has a name"])
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
     assert states.load(tmp_path)[0].info["number"] == 1
     saved(tmp_path, 4)

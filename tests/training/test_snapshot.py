@@ -90,7 +90,7 @@ def test_an_image_that_became_readable_is_named() -> None:
 
 def test_what_a_killed_process_left_is_removed_when_the_folder_is_held_again(tmp_path: Path) -> None:
     states = {"training.state", "training.previous.state"}
-    half = {".training.state.x8_k.state", ".model.safetensors.a1.safetensors", ".metrics.jsonl.b2.jsonl"}
+    half = {".training.next.state.x8_k.state", ".model.safetensors.a1.safetensors", ".metrics.jsonl.b2.jsonl"}
     for name in states | half:
         (tmp_path / name).touch()
     with locked(tmp_path):

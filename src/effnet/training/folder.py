@@ -93,6 +93,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 def remove_cut_off(folder: Path) -> None:
     """Remove what a run that was killed while it wrote a file has left of it: a state may be large."""
-    for name in (state.STATE_FILE, MODEL_FILE, METRICS_FILE):
+    for name in (state.NEXT_FILE, MODEL_FILE, METRICS_FILE):
         for path in folder.glob(f".{name}.*"):  # as `write_bytes` names what is not whole yet
             path.unlink(missing_ok=True)

@@ -15,10 +15,11 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from effnet.errors import EffnetError
-from effnet.files import tensor_metadata, write_bytes
+from effnet.files import sync_folder, tensor_metadata, write_bytes
 
 STATE_FILE = "training.state"
 PREVIOUS_FILE = "training.previous.state"
+NEXT_FILE = "training.next.state"  # the newest, whole, for the moment in which the others get their new names
 DAMAGED_FILE = "training.damaged.state"
 TEACHER_FILE = "teacher.safetensors"  # a copy, so that going on needs no file from elsewhere
 FORMAT_VERSION = 5
@@ -46,6 +47,7 @@ class State:
 def save(folder: Path, state: State) -> None:
     """Write the state, whole or not at all; the one before stays beside it.
 
+    There are two whole states at any moment: a kill and a damaged file together lose nothing.
     The file is the SHA-256 of its content, then the content in safetensors format.
 
     Raises:
@@ -61,12 +63,20 @@ def save(folder: Path, state: State) -> None:
             file.write(digest)
             file.write(content)
 
-    write_bytes(folder / STATE_FILE, write, keep=folder / PREVIOUS_FILE)
+    newest, last = folder / NEXT_FILE, folder / STATE_FILE
+    write_bytes(newest, write)
+    try:
+        if last.exists():
+            last.replace(folder / PREVIOUS_FILE)
+        newest.replace(last)
+    except OSError as error:
+        raise EffnetError(f"cannot write {last}: {error.strerror}") from error
+    sync_folder(folder)
 
 
 def exists(folder: Path) -> bool:
     """Tell whether a folder holds the state of an unfinished training."""
-    return (folder / STATE_FILE).exists() or (folder / PREVIOUS_FILE).exists()
+    return any((folder / name).exists() for name in (NEXT_FILE, STATE_FILE, PREVIOUS_FILE))
 
 
 def load(folder: Path) -> tuple[State, str | None]:
@@ -85,7 +95,8 @@ def load(folder: Path) -> tuple[State, str | None]:
     if not exists(folder):
         raise StateError(f"{folder} holds no unfinished training ({STATE_FILE})")
     problems = []
-    for name in (STATE_FILE, PREVIOUS_FILE):
+    newest = (NEXT_FILE,) if (folder / NEXT_FILE).exists() else ()  # saving it was broken off
+    for name in (*newest, STATE_FILE, PREVIOUS_FILE):
         try:
             state = _read(folder / name)
         except StateError as error:
@@ -93,14 +104,16 @@ def load(folder: Path) -> tuple[State, str | None]:
         else:
             if not problems:
                 return state, None
-            _set_aside(folder / STATE_FILE)
+            for damaged in (*newest, STATE_FILE):
+                if damaged != name:
+                    _set_aside(folder / damaged)
             return state, f"{'; '.join(problems)}: the state before it is taken"
     raise StateError("; ".join(problems))
 
 
 def remove(folder: Path) -> None:
     """Remove the states of a finished training."""
-    for name in (STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, TEACHER_FILE):
+    for name in (NEXT_FILE, STATE_FILE, PREVIOUS_FILE, DAMAGED_FILE, TEACHER_FILE):
         (folder / name).unlink(missing_ok=True)
 
 
