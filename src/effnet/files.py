@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
