@@ -92,8 +92,7 @@ class Stream:
         decoded = self._workers.run(task for batch in rows for task in self._split(batch, stand_ins))
         device = self.reading.device
         for batch in rows:
-            shape = (len(batch), *self.form.shape)
-            images = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+            images = self.form.room(len(batch), pinned=device.type == "cuda")
             taken = np.empty(0, np.int64)
             for _ in range(ceil(len(batch) / self._per_task)):
                 found, part = mend(next(decoded))
@@ -103,8 +102,9 @@ class Stream:
             yield images[: len(taken)].to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
     def _split(self, batch: Rows, stand_ins: Rows) -> Iterator[Task]:
-        for start in range(0, len(batch), self._per_task):
-            rows = stand_ins[batch[start : start + self._per_task]]
+        # Of one size: tasks go to the workers in turns, and one that always has the larger is waited for.
+        for part in np.array_split(batch, ceil(len(batch) / self._per_task)):
+            rows = stand_ins[part]
             yield rows, tuple(self.samples.names[row] for row in rows)
 
     def _leave_out(self, decoded: Decoded) -> tuple[Rows, Tensor]:

@@ -44,14 +44,14 @@ class Decoder(Dataset[Decoded]):
 
     def __getitem__(self, task: Task) -> Decoded:
         rows, names = task
-        images = np.zeros((len(names), *self.form.shape), np.uint8)
+        images = self.form.room(len(names))
         problems = []
         for place, name in enumerate(names):
             try:
-                images[place] = self.form.read(self.read, name)
+                images.numpy()[place] = self.form.read(self.read, name)
             except DataError as error:
                 problems.append((place, str(error)))
-        return rows, torch.from_numpy(images), problems
+        return rows, images, problems
 
 
 class Tasks:
