@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 
 from effnet.config import AugmentConfig
 from effnet.data.boxes import random_erasing, resized_crop
+from effnet.device import one_thread
 from effnet.imaging.preprocess import Preprocess
 
 
@@ -137,8 +138,14 @@ def reflect(index: Tensor, side: int) -> Tensor:
 def random_flip(pixels: Tensor, draws: Tensor) -> Tensor:
     """Mirror the images `(N, C, H, W)` whose draw `(N, 1)` is below one half."""
     mirrored = draws[:, 0] < 0.5
-    if pixels.device.type == "cpu":  # one by one: large images in an eighth of the time, 32×32 in as much
-        pairs = zip(pixels.split(1), mirrored.tolist(), strict=True)
-        return torch.cat([image.flip(-1) if turned else image for image, turned in pairs])
+    if pixels.device.type == "cpu":
+        return flip_one_by_one(pixels, mirrored)
     rows = torch.nonzero(mirrored)[:, 0].to(pixels.device)  # known without waiting
     return pixels.index_copy(0, rows, pixels.index_select(0, rows).flip(-1))
+
+
+@one_thread()
+def flip_one_by_one(pixels: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirror the images `(N, C, H, W)` that are `mirrored (N,)`: on a CPU an eighth of the time if large."""
+    pairs = zip(pixels.split(1), mirrored.tolist(), strict=True)
+    return torch.cat([image.flip(-1) if turned else image for image, turned in pairs])
