@@ -102,8 +102,7 @@ class Stream:
             yield images[: len(taken)].to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
     def _split(self, batch: Rows, stand_ins: Rows) -> Iterator[Task]:
-        # Of one size: tasks go to the workers in turns, and one that always has the larger is waited for.
-        for part in np.array_split(batch, ceil(len(batch) / self._per_task)):
+        for part in even_parts(batch, self._per_task):
             rows = stand_ins[part]
             yield rows, tuple(self.samples.names[row] for row in rows)
 
@@ -141,6 +140,14 @@ class Stream:
             self._problems[row] = problem
             self.reading.say(skipped(problem))
             check_broken(self.broken, len(self), self.reading.config.max_broken)
+
+
+def even_parts(batch: Rows, most: int) -> list[Rows]:
+    """Divide a batch into as few parts as hold `most` images each, of one size or one image less.
+
+    Parts go to the workers in turns: one that always had the larger would be waited for.
+    """
+    return np.array_split(batch, ceil(len(batch) / most)) if len(batch) else []
 
 
 @contextmanager
