@@ -147,5 +147,5 @@ def random_flip(pixels: Tensor, draws: Tensor) -> Tensor:
 @one_thread()
 def flip_one_by_one(pixels: Tensor, mirrored: Tensor) -> Tensor:
     """Mirror the images `(N, C, H, W)` that are `mirrored (N,)`: on a CPU an eighth of the time if large."""
-    pairs = zip(pixels.split(1), mirrored.tolist(), strict=True)
+    pairs = zip(torch.split(pixels, 1), mirrored.tolist(), strict=True)
     return torch.cat([image.flip(-1) if turned else image for image, turned in pairs])
