@@ -85,6 +85,21 @@ def kept_memory(device: torch.device) -> Iterator[None]:
         _keeper.release()
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on a CPU with one thread meanwhile.
+
+    For operations on one image after the other: threads that share one wait for each other at its end, and
+    for a processor where other processes decode images, which took three times as long.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def addresses_left() -> int | None:
     """Return how many bytes of addresses `ulimit -v` leaves this process; None where it is not set."""
     if not STATUS.exists():

@@ -47,6 +47,10 @@ def test_folds_are_a_table(source: Path, tmp_path: Path, capsys: pytest.CaptureF
 def test_a_probe_is_json(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("--from", source, "--probe", "--json", "--out", tmp_path / "run") == 0
     assert json.loads(capsys.readouterr().out)["probe"]["num_features"] == 600
+    assert main(["show", str(tmp_path / "run" / "model.safetensors")]) == 0
+    shown = capsys.readouterr().out
+    assert "40 val), the classifier alone, without epochs, seed 0, in " in shown
+    assert "epochs of batch" not in shown
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,10 @@ def test_the_end_says_what_is_in_the_file(
     (folder / "text.jpg").write_bytes(BROKEN["text.jpg"][0])
     out = tmp_path / "rows.csv"
     assert main(["predict", str(model), str(folder), "--out", str(out)]) == 0
-    assert f"{out}: 4 images; 1 cannot be read: see the column error; " in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"{out}: 4 images; 1 cannot be read: see the column error; " in printed.out
+    warning = " ".join(printed.err.split()).partition("warning: ")[2]
+    assert warning == f"1 of 4 images cannot be read; their rows in {out} say why, in the column error"
     assert len(out.read_text(encoding="utf-8").splitlines()) > 4
 
 
@@ -85,8 +88,10 @@ def test_the_end_for_programs_is_json(
 ) -> None:
     out = tmp_path / "rows.jsonl"
     assert main(["predict", str(model), str(folder), "--out", str(out), "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    result = json.loads(printed.out)
     assert (result["out"], result["num_rows"], result["num_errors"]) == (str(out), 3, 0)
+    assert "warning" not in printed.err
 
 
 def test_a_folder_of_nothing_readable_fails_and_says_where_the_reasons_are(

@@ -84,6 +84,31 @@ def test_a_draw_below_one_half_mirrors() -> None:
     assert torch.equal(flipped[2:], pixels[2:])
 
 
+@pytest.mark.parametrize("size", [12, 9])
+@pytest.mark.parametrize(
+    "config",
+    [
+        AugmentConfig(resized_crop=0.2),
+        AugmentConfig(crop_padding=2, erasing=0.5),
+        AugmentConfig(resized_crop=0.2, policy="trivial", erasing=0.5),
+        AugmentConfig(policy="auto-imagenet"),
+    ],
+    ids=["resized-crop", "erasing", "trivial", "auto"],
+)
+def test_it_does_not_matter_how_images_lie_in_memory(config: AugmentConfig, size: int) -> None:
+    augment = Augment(config, Preprocess(12), size)
+    pixels, draws = noise(24, 14), draws_for(24, augment.num_draws)
+    lying = pixels.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(augment(lying, draws), augment(pixels, draws))
+
+
+def test_channels_stay_last_from_the_decoder_to_the_network() -> None:
+    augment = Augment(AugmentConfig(resized_crop=0.2), Preprocess(12))
+    pixels = noise(4, 14).contiguous(memory_format=torch.channels_last)
+    images = augment(pixels, draws_for(4, augment.num_draws))
+    assert images.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_half_of_the_images_are_mirrored() -> None:
     row = torch.arange(2, dtype=torch.uint8).view(1, 1, 1, 2).expand(2000, 1, 2, 2)
     augment = Augment(AugmentConfig(flip=True), Preprocess(2, mean=(0.0,), std=(1.0,)))

@@ -110,6 +110,16 @@ def test_the_way_of_a_gpu_differs_from_that_of_a_cpu_by_one_at_most(side: int, s
     assert (one_by_one - together).abs().max() <= 1
 
 
+def test_crops_leave_the_number_of_threads_as_it_was() -> None:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        resized_crop(noise(2, 9), draws_for(2, 4), 5, 0.1)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(usual)
+
+
 @pytest.mark.parametrize("side", [5, 8, 33])
 def test_the_whole_image_at_its_own_size_stays_to_the_last_bit(side: int) -> None:
     pixels, draws = noise(3, side), torch.tensor([WHOLE] * 3, dtype=torch.float64)

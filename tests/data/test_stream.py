@@ -14,7 +14,7 @@ from effnet.data.datasets import Samples, open_dataset
 from effnet.data.loaders import BalancedLoader, Batch, EvalLoader, TrainLoader
 from effnet.data.mixing import Mix
 from effnet.data.pixels import PixelFormat, PixelSource, Reading, read_pixels
-from effnet.data.stream import Stream, released
+from effnet.data.stream import Stream, even_parts, released
 from effnet.errors import DataError
 from effnet.imaging.preprocess import Preprocess
 
@@ -61,6 +61,25 @@ def assert_same(some: Iterator[Batch], others: Iterator[Batch]) -> None:
     for (images, labels), (same, alike) in zip(some, others, strict=True):
         assert torch.equal(images, same)
         assert torch.equal(labels, alike)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_drafts_lie_channels_last_and_have_the_bits_of_memory(folder: Path, workers: int) -> None:
+    samples, form = samples_of(folder), PixelFormat(PREPROCESS, 10, draft=True)
+    drafts = Stream(samples, form, Reading(DataConfig(workers=workers), CPU))
+    with released(drafts):
+        (images, _), *_ = drafts.batches([np.arange(12)])
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, read_pixels(samples, form, max_broken=0.0).images[:12])
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "sizes"), [(32, 21, [16, 16]), (32, 32, [32]), (7, 3, [3, 2, 2]), (0, 3, [])]
+)
+def test_no_worker_always_has_the_larger_tasks(count: int, most: int, sizes: list[int]) -> None:
+    parts = even_parts(np.arange(count), most)
+    assert [len(part) for part in parts] == sizes
+    assert [row for part in parts for row in part] == list(range(count))
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

@@ -149,6 +149,17 @@ def test_a_part_can_be_chosen(tmp_path: Path) -> None:
     assert found.notes == ("a: these images also chose its epoch", "b: these images also chose its epoch")
 
 
+def test_a_probe_has_no_epoch_that_images_could_choose(tmp_path: Path) -> None:
+    data = folder(tmp_path / "data", *CLASSES, images=4)
+    header = trained_on(data, test=1, val=2)
+    probe = replace(header, training={**header.training, "probe": {"C": 1.0}})
+    found = compare([known(tmp_path, "a", header), known(tmp_path, "b", probe)], data, split="val")
+    assert found.notes == (
+        "a: these images also chose its epoch",
+        "b: these images also chose its regularisation",
+    )
+
+
 def test_models_of_other_sizes_see_the_images_in_their_own(tmp_path: Path) -> None:
     data = folder(tmp_path / "data", *CLASSES, images=2)
     header, changes = always("ant", *CLASSES)

@@ -152,6 +152,16 @@ def test_normalising_is_the_formula_in_numpy() -> None:
     assert np.allclose(Preprocess(6)(image), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("lie", [torch.contiguous_format, torch.channels_last])
+def test_normalising_in_place_gives_the_same_bits_and_leaves_the_order_of_memory(
+    lie: torch.memory_format,
+) -> None:
+    values = torch.from_numpy(np.random.default_rng(1).random((2, 3, 5, 5), dtype=np.float32))
+    result = Preprocess(5).normalise_(values.clone(memory_format=lie))
+    assert torch.equal(result, Preprocess(5).normalise(values))
+    assert result.is_contiguous(memory_format=lie)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_normalising_is_the_same_in_torch_and_keeps_the_type(dtype: torch.dtype) -> None:
     values = np.random.default_rng(1).random((2, 3, 5, 5), dtype=np.float32)

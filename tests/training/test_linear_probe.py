@@ -95,6 +95,9 @@ def test_a_probe_says_what_it_is(tmp_path: Path) -> None:
     assert recorded["C"] in STRENGTHS
     assert result.to_dict()["probe"] == recorded
     assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    caution = load(result.model_path).evaluate("digits", split="val").caution
+    assert caution is not None
+    assert caution.startswith("these images also chose the regularisation; ")
 
 
 def test_a_class_without_readable_images_is_named() -> None:

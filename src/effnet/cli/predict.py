@@ -35,7 +35,8 @@ class PredictForm:
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write a row for each image into this file: .csv, .jsonl or .parquet, with the columns image, class,
     probability, then class2, probability2 and so on up to --top, and error, which says why an image cannot be
-    read. Any number of images; after an interruption the same command goes on."""
+    read; then a warning gives their number, and the exit code is 0 unless it is all of them. Any number of
+    images; after an interruption the same command goes on."""
     overwrite: bool = False
     """Replace a file that is at --out, and forget an interrupted run."""
     placing: Annotated[ImagesOnCluster, tyro.conf.arg(name="")] = field(default_factory=ImagesOnCluster)

@@ -86,6 +86,12 @@ def write_predictions(form: "PredictForm", out: "Path") -> None:
         raise DataError(
             f"none of the {written.num_rows:,} images can be read; {out} says why, image by image"
         )
+    if written.num_errors:  # no failure: of thousands of files some are always broken
+        console(stderr=True).print(
+            f"warning: {written.num_errors:,} of {written.num_rows:,} images cannot be read; "
+            f"their rows in {out} say why, in the column error",
+            markup=False,
+        )
 
 
 def show_written(written: Written, as_json: bool) -> None:

@@ -12,7 +12,7 @@ from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.show_export import print_export
-from effnet.cli.show_origins import print_import, print_origins
+from effnet.cli.show_origins import learning_words, print_import, print_origins
 from effnet.cli.stages import count_classes, spec_table
 from effnet.cli.table3 import show_table
 from effnet.errors import UsageError, unknown_name
@@ -211,15 +211,13 @@ def short(value: Any) -> str:
 def print_training(header: ModelHeader) -> None:
     """Print the training record."""
     training = header.training
-    config, optim, place = training["config"], training["config"]["optim"], training["environment"]
+    place = training["environment"]
     seconds = header.metrics.get("seconds")
     spent = "not evaluated yet, " if seconds is None else f"in {seconds:.0f} s "
     counts = ", ".join(f"{count:,} {part}" for part, count in training["num_images"].items())
-    epochs = header.metrics.get("epochs", config["epochs"])
     console().print(
-        f"[bold]trained[/] on {escape(training['data'])} ({counts}), {epochs} epochs of batch "
-        f"{config['batch_size']}, {optim['name']} at {optim['lr']:g}, seed {config['seed']}, "
-        f"{spent}on {place['accelerator'] or place['device']}, "
+        f"[bold]trained[/] on {escape(training['data'])} ({counts}), {learning_words(header)}, "
+        f"seed {training['config']['seed']}, {spent}on {place['accelerator'] or place['device']}, "
         f"torch {place['torch']}, effnet {place['effnet']}"
     )
     if "sizing" in training:

@@ -41,6 +41,15 @@ def print_origins(training: Mapping[str, Any]) -> None:
         )
 
 
+def learning_words(header: ModelHeader) -> str:
+    """Say how a network learned: for how many epochs and by what, or that only a classifier was fitted."""
+    config, optim = header.training["config"], header.training["config"]["optim"]
+    if "probe" in header.training:
+        return "the classifier alone, without epochs"
+    epochs = header.metrics.get("epochs", config["epochs"])
+    return f"{epochs} epochs of batch {config['batch_size']}, {optim['name']} at {optim['lr']:g}"
+
+
 def short(value: object) -> str:
     """Write a number with three digits."""
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from effnet.device import one_thread
+
 CROP_ASPECTS = (3 / 4, 4 / 3)
 ERASED_AREAS = (0.02, 1 / 3)
 ERASED_ASPECTS = (0.3, 1 / 0.3)
@@ -69,13 +71,14 @@ def placed(sizes: tuple[Tensor, Tensor], draws: Tensor, side: int) -> Tensor:
     return torch.cat([corners, corners + whole], 1).long()
 
 
+@one_thread()
 def resize_one_by_one(pixels: Tensor, boxes: Tensor, size: int) -> Tensor:
     """Resize `boxes (N, 4)` of `pixels (N, C, S, S)` uint8: on a CPU six times as fast as together."""
-    resized = pixels.new_empty((len(pixels), pixels.shape[1], size, size))
-    for row, (top, left, bottom, right) in enumerate(boxes.tolist()):
-        box = pixels[row : row + 1, :, top:bottom, left:right]
-        resized[row] = F.interpolate(box, size=(size, size), mode="bilinear")[0]
-    return resized
+    cut = (
+        pixels[row : row + 1, :, top:bottom, left:right]
+        for row, (top, left, bottom, right) in enumerate(boxes.tolist())
+    )
+    return torch.cat([F.interpolate(box, size=(size, size), mode="bilinear") for box in cut])
 
 
 def resize_together(pixels: Tensor, boxes: Tensor, size: int) -> Tensor:

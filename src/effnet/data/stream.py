@@ -95,8 +95,7 @@ class Stream:
         decoded = self._workers.run(task for batch in rows for task in self._split(batch, stand_ins))
         device = self.reading.device
         for batch in rows:
-            shape = (len(batch), *self.form.shape)
-            images = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+            images = self.form.room(len(batch), pinned=device.type == "cuda")
             taken = np.empty(0, np.int64)
             for _ in range(ceil(len(batch) / self._per_task)):
                 found, part = mend(next(decoded))
@@ -106,8 +105,8 @@ class Stream:
             yield images[: len(taken)].to(device, non_blocking=True), labels.to(device, non_blocking=True)
 
     def _split(self, batch: Rows, stand_ins: Rows) -> Iterator[Task]:
-        for start in range(0, len(batch), self._per_task):
-            rows = stand_ins[batch[start : start + self._per_task]]
+        for part in even_parts(batch, self._per_task):
+            rows = stand_ins[part]
             yield rows, tuple(self.samples.names[row] for row in rows)
 
     def _leave_out(self, decoded: Decoded) -> tuple[Rows, Tensor]:
@@ -144,6 +143,14 @@ class Stream:
             self._problems[row] = problem
             self.reading.say(skipped(problem))
             check_broken(self.broken, len(self), self.reading.config.max_broken)
+
+
+def even_parts(batch: Rows, most: int) -> list[Rows]:
+    """Divide a batch into as few parts as hold `most` images each, of one size or one image less.
+
+    Parts go to the workers in turns: one that always had the larger would be waited for.
+    """
+    return np.array_split(batch, ceil(len(batch) / most)) if len(batch) else []
 
 
 @contextmanager

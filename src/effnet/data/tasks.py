@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -37,14 +36,14 @@ class Decoder(Dataset[Sent]):
 
     def __getitem__(self, task: Task) -> Sent:
         _, names = task
-        images = np.zeros((len(names), *self.form.shape), np.uint8)
+        images = self.form.room(len(names))
         problems = []
         for place, name in enumerate(names):
             try:
-                images[place] = self.form.read(self.read, name)
+                images.numpy()[place] = self.form.read(self.read, name)
             except DataError as error:
                 problems.append((place, str(error)))
-        return torch.from_numpy(images), problems
+        return images, problems
 
 
 class Tasks:

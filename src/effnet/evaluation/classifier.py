@@ -21,7 +21,14 @@ from effnet.data.splits import Drawn, HeldOut, find_parts, held_out, sampled
 from effnet.device import kept_memory, pick_device, to_device
 from effnet.errors import DataError, ModelFileError, UsageError, some
 from effnet.evaluation.cam import Method
-from effnet.evaluation.metrics import Evaluation, calibrated, predict_logits, predict_probs, summarise
+from effnet.evaluation.metrics import (
+    Evaluation,
+    calibrated,
+    chosen_on_val,
+    predict_logits,
+    predict_probs,
+    summarise,
+)
 from effnet.evaluation.opened import BATCH_SIZE, Opened, ReadOptions, open_held, with_side
 from effnet.inference.answers import predict
 from effnet.inference.inputs import ImageLike, as_list, list_images, refuse
@@ -142,7 +149,7 @@ class Classifier:
         logits, labels = self.logits(opened, transform)
         about = self.header.class_names, opened.held.part, opened.names
         result = calibrated(logits, self.header.temperature, lambda scores: summarise(scores, labels, *about))
-        return replace(result, **opened.about)
+        return replace(result, chosen=chosen_on_val(self.header), **opened.about)
 
     def evaluate(
         self,

@@ -14,13 +14,19 @@ from torch.nn import functional as F
 from effnet.evaluation.calibration import calibration_error, chance_errors, reliability
 from effnet.evaluation.classes import ClassResult, class_results, confusion_matrix
 from effnet.evaluation.significance import wilson_interval
+from effnet.modelfile import ModelHeader
 
 _MIXED = "if the network learned from some of them, expect a lower accuracy on new ones"
 CAUTIONS = {
     "train": "these images are what the network learned from; on new images expect a lower accuracy",
-    "val": "these images also chose the epoch; on new images expect a slightly lower accuracy",
+    "val": "these images also chose {chosen}; on new images expect a slightly lower accuracy",
     "all": f"these are all images of the data set; {_MIXED}",
 }
+
+
+def chosen_on_val(header: ModelHeader) -> str:
+    """Say what the validation images chose in training: an epoch, but a probe has none."""
+    return "the regularisation" if "probe" in header.training else "the epoch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +84,8 @@ class Evaluation:
     """Images of the part that were not evaluated, so that it takes less time."""
     temperature: float = 1.0
     """What the logits were divided by."""
+    chosen: str = "the epoch"
+    """What the validation images chose in training; see `chosen_on_val`."""
     uncalibrated: "Evaluation | None" = None
     """The same answers with their probabilities before calibration; None where it changes nothing."""
 
@@ -102,12 +110,8 @@ class Evaluation:
         if self.lost is not None:
             return f"{self.lost}, so all images of the data set were evaluated; {_MIXED}"
         caution = CAUTIONS.get(self.split)
-        is_fitted_here = self.split == "val" and self.temperature != 1.0
-        return (
-            caution.replace("the epoch", "the epoch and the temperature")
-            if caution and is_fitted_here
-            else caution
-        )
+        fitted = " and the temperature" if self.temperature != 1.0 else ""
+        return caution and caution.format(chosen=f"{self.chosen}{fitted}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -14,7 +14,7 @@ from effnet.data.datasets import DATASETS, DataSet, Samples, needs_download, ope
 from effnet.data.splits import HeldOut, find_parts, held_out, split
 from effnet.errors import DataError, UsageError
 from effnet.evaluation.classifier import Classifier
-from effnet.evaluation.metrics import CAUTIONS
+from effnet.evaluation.metrics import CAUTIONS, chosen_on_val
 from effnet.evaluation.opened import BATCH_SIZE, Opened, open_held
 from effnet.exporting.listener import Listener
 from effnet.imaging.preprocess import Preprocess
@@ -104,7 +104,8 @@ def parts_of(dataset: DataSet, classifier: Classifier) -> Parts:
         HeldOut("train", found["train"]),
         HeldOut("val", found["val"]),
         HeldOut(part, found[part]),
-        caution or (CAUTIONS["val"] if part == "val" else None),
+        caution
+        or (CAUTIONS["val"].format(chosen=chosen_on_val(classifier.header)) if part == "val" else None),
     )
 
 

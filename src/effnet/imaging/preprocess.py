@@ -120,8 +120,12 @@ class Preprocess:
         return (values - mean) / std
 
     def normalise_(self, values: Any) -> Any:
-        """Normalise in place, which takes a third of the time; the same bits as `normalise`."""
-        mean, std = self._columns(values)
+        """Normalise `values (N, C, H, W)` of torch in place, in a third of the time; the bits of `normalise`.
+
+        Mean and deviation are made as large as an image and lie as it does: with rows of C values, as images
+        that lie channels last have, it takes four times as long.
+        """
+        mean, std = (values[0].clone().copy_(column) for column in self._columns(values))
         values -= mean
         values /= std
         return values

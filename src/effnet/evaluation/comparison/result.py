@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effnet.evaluation.classifier import Classifier
-from effnet.evaluation.metrics import Evaluation
+from effnet.evaluation.metrics import Evaluation, chosen_on_val
 from effnet.evaluation.significance import difference_interval, holm, mcnemar
 from effnet.spec.cost import Cost
 
@@ -217,7 +217,7 @@ class Comparison:
 
 CAUTIONS = {
     "train": "learned from these images",
-    "val": "these images also chose its epoch",
+    "val": "these images also chose {its}",
     "all": "may have learned from some of these images",
 }
 
@@ -228,7 +228,9 @@ def caution(contender: Contender) -> Iterator[str]:
     words = CAUTIONS.get(result.split)
     if words is not None:
         fitted = " and its temperature" if result.split == "val" and result.temperature != 1.0 else ""
-        yield f"{contender.label}: {words}{fitted}{'' if result.lost is None else f' ({result.lost})'}"
+        lost = "" if result.lost is None else f" ({result.lost})"
+        its = chosen_on_val(contender.classifier.header).replace("the ", "its ")
+        yield f"{contender.label}: {words.format(its=its)}{fitted}{lost}"
 
 
 def count(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> tuple[int, int]:
