@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 DEMO := runs/demo
 
-.PHONY: demo test test-slow check format clean help
+.PHONY: demo test test-slow check format small clean help
 
 help: ## Show the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,9 @@ check: .venv/dev.stamp
 format: .venv/dev.stamp ## Format the code and sort the imports.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+small: .venv/train.stamp ## Put a trained network into the package as cifar10-small: MODEL= DATA= TRAINED_BY= MACHINE= [NOTE=].
+	$(BIN)/python benchmarks/ship_small.py $(MODEL) $(DATA) --trained-by '$(TRAINED_BY)' --machine '$(MACHINE)' $(if $(NOTE),--note '$(NOTE)')
 
 clean: ## Remove the environment and caches; runs/ stays.
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

@@ -11,6 +11,7 @@ from effnet.errors import EffnetError
 from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
 from effnet.spec.families import get_spec
+from effnet.weightfile import Arrays
 from full_disk import small_files_only
 
 HEADER = ModelHeader(
@@ -23,7 +24,7 @@ HEADER = ModelHeader(
     temperature=0.75,
     effnet_version="0.0.7",
 )
-ARRAYS: modelfile.Arrays = {
+ARRAYS: Arrays = {
     "weight": np.arange(6, dtype=np.float32).reshape(2, 3),
     "half": np.array([0.5, 1.5], dtype=np.float16),
     "columns first": np.asfortranarray(np.arange(6.0).reshape(2, 3)),

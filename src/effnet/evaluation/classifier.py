@@ -29,6 +29,7 @@ from effnet.inference.onnxfile import is_onnx_file
 from effnet.inference.prediction import Prediction, check_top
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
+from effnet.shipped.catalogue import located
 
 if TYPE_CHECKING:
     from effnet.evaluation.explanation import Explanation
@@ -214,7 +215,8 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
             f"{path}: an exported network, which predicts without torch; here it takes the model file "
             f"(.safetensors) that it was made of"
         )
-    header, arrays = modelfile.load(Path(path))
+    path = located(Path(path))
+    header, arrays = modelfile.load(path)
     network = ConvNet(header.spec, header.num_classes)
     problems = misfits(network, {name: array.shape for name, array in arrays.items()})
     if problems:
@@ -223,4 +225,4 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
             f"{some(problems, limit=3)}; take a file as `effnet train` wrote it"
         )
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    return Classifier(header, network, pick_device(device), Path(path))
+    return Classifier(header, network, pick_device(device), path)
