@@ -54,9 +54,15 @@ def test_the_header_comes_back_equal_without_the_weights(saved: Path) -> None:
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_come_back_equal_with_their_type(saved: Path, name: str) -> None:
-    array = modelfile.load(saved)[1][name]
+    array = modelfile.load_stored(saved)[1][name]
     assert array.dtype == ARRAYS[name].dtype
     assert np.array_equal(array, ARRAYS[name])
+
+
+def test_float16_is_given_as_float32_of_the_same_values(saved: Path) -> None:
+    array = modelfile.load(saved)[1]["half"]
+    assert array.dtype == np.float32
+    assert np.array_equal(array, ARRAYS["half"])
 
 
 def test_a_count_of_no_dimensions_keeps_its_shape(path: Path) -> None:

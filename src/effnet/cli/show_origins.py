@@ -29,7 +29,7 @@ def print_import(header: ModelHeader) -> None:
 
 
 def print_half(header: ModelHeader) -> None:
-    """Print that weights are stored in half precision, and what that changed.
+    """Print that weights were brought to half precision, and what that changed.
 
     Raises:
         ModelFileError: the record of it is damaged.
@@ -49,7 +49,7 @@ def print_half(header: ModelHeader) -> None:
         raise ModelFileError(
             "the record of half precision is damaged; write it anew: effnet export --target half"
         ) from None
-    console().print(f"[bold]stored[/] kernels in float16, {escape(text)}")
+    console().print(f"[bold]rounded[/] kernels to float16, {escape(text)}")
 
 
 def sizing_words(sizing: Mapping[str, Any]) -> str:
