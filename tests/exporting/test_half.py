@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32)))
-def test_kernels_lose_no_more_than_the_limit(kernel: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_kernels_lose_no_more_than_the_limit(kernel: np.ndarray) -> None:
     back = widened(halved({"kernel": kernel}))["kernel"]
     assert back.dtype == np.float32
     assert np.linalg.norm(back - kernel) <= 1.01 * HALF_LIMIT * np.linalg.norm(kernel)
