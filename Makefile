@@ -5,10 +5,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -q -c constraints.txt
 DEMO := runs/demo
 
-.PHONY: demo test test-slow soak check format clean help
+.PHONY: demo test test-slow soak check format bench-train cold-start small clean help
 
 help: ## Show the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 demo: .venv/train.stamp ## Train on handwritten digits, evaluate, classify held-out images: under a minute.
 	$(BIN)/effnet train digits --out $(DEMO) --overwrite
@@ -33,6 +33,15 @@ check: .venv/dev.stamp
 format: .venv/dev.stamp ## Format the code and sort the imports.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench-train: .venv/dev.stamp ## Our training step of b0-cifar beside timm's best here: a minute, the first time some more.
+	$(BIN)/python benchmarks/bench_train.py
+
+cold-start: .venv/train.stamp ## Seconds from typing `effnet train digits` to its first step, and what they are spent on.
+	$(BIN)/python benchmarks/cold_start.py
+
+small: .venv/train.stamp ## Put a trained network into the package as cifar10-small: MODEL= DATA= TRAINED_BY= MACHINE= [NOTE=].
+	$(BIN)/python benchmarks/ship_small.py $(MODEL) $(DATA) --trained-by '$(TRAINED_BY)' --machine '$(MACHINE)' $(if $(NOTE),--note '$(NOTE)')
 
 clean: ## Remove the environment and caches; runs/ stays.
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

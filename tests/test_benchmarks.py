@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import bench_train
+import cold_start
 import loop_overhead
 import paper_claims
 import recording
@@ -145,6 +147,45 @@ def test_the_training_step_is_measured_beside_timms(tmp_path: Path) -> None:
         assert min(row["rounds"]) <= row["images_per_second"] <= max(row["rounds"])
         assert row["matrix_gflops"]["product-float32"] * 1e9 > 6 * row["macs"] * max(row["rounds"])
         assert row["images_in_10_minutes"][0] < 600 * row["images_per_second"]
+
+
+def test_how_much_faster_ours_is_is_told_round_by_round() -> None:
+    turns = {"ours": [1.0, 2.0, 4.0], "timm-compiled": [2.0, 2.0, 12.0], "timm-eager": [5.0, 5.0, 5.0]}
+    found = bench_train.summary(turns, batch=8)
+    assert found["timm-compiled"] == {"images_per_second": 4.0, "ratio": 2.0, "lowest": 1.0, "highest": 3.0}
+    assert bench_train.best_of(found) == "timm-compiled"
+
+
+@pytest.mark.slow
+def test_the_quick_benchmark_takes_turns_with_timm(tmp_path: Path) -> None:
+    spec = replace(scale(B0_CIFAR, -6), stages=B0_CIFAR.stages[:2], name="tiny")
+    netspec.save(spec, tmp_path / "tiny.json")
+    flags = ["--model", str(tmp_path / "tiny.json"), "--batch", "4", "--within", "0", "--record"]
+    caches = ["--caches", str(tmp_path / "caches")]
+    (row,) = results("bench_train", *flags, *caches, "--only", "timm-channels_last", folder=tmp_path)
+    assert {name: len(seconds) for name, seconds in row["turns"].items()} == {
+        "ours": bench_train.LEAST_ROUNDS,
+        "timm-channels_last": bench_train.LEAST_ROUNDS,
+    }
+    assert row["summary"] == bench_train.summary(row["turns"], 4)
+
+
+def test_time_inside_a_watched_call_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([(0.0, 0.0), (1.0, 0.5), (5.0, 1.0)])
+    monkeypatch.setattr(cold_start, "now", lambda: next(ticks))
+    watch = cold_start.Watch(0.0)
+    inner = watch.over(lambda: 3, "step")
+    assert watch.over(inner, "data")() == 3
+    assert (watch.spent["data"], watch.spent["step"]) == ((5.0, 1.0), (0.0, 0.0))
+
+
+@pytest.mark.slow
+def test_the_first_step_is_reached_and_its_phases_are_all_the_time() -> None:
+    seconds = cold_start.measured(["digits"])
+    for kind in (0, 1):
+        parts = sum(seconds[phase][kind] for phase in cold_start.PHASES if phase != "total")
+        assert parts == pytest.approx(seconds["total"][kind])
+    assert min(seconds[phase][1] for phase in cold_start.PHASES) > 0
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from effnet.errors import EffnetError
 from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
 from effnet.spec.families import get_spec
+from effnet.weightfile import Arrays
 from full_disk import small_files_only
 
 HEADER = ModelHeader(
@@ -23,7 +24,7 @@ HEADER = ModelHeader(
     temperature=0.75,
     effnet_version="0.0.7",
 )
-ARRAYS: modelfile.Arrays = {
+ARRAYS: Arrays = {
     "weight": np.arange(6, dtype=np.float32).reshape(2, 3),
     "half": np.array([0.5, 1.5], dtype=np.float16),
     "columns first": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
@@ -53,9 +54,15 @@ def test_the_header_comes_back_equal_without_the_weights(saved: Path) -> None:
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_arrays_come_back_equal_with_their_type(saved: Path, name: str) -> None:
-    array = modelfile.load(saved)[1][name]
+    array = modelfile.load_stored(saved)[1][name]
     assert array.dtype == ARRAYS[name].dtype
     assert np.array_equal(array, ARRAYS[name])
+
+
+def test_float16_is_given_as_float32_of_the_same_values(saved: Path) -> None:
+    array = modelfile.load(saved)[1]["half"]
+    assert array.dtype == np.float32
+    assert np.array_equal(array, ARRAYS["half"])
 
 
 def test_a_count_of_no_dimensions_keeps_its_shape(path: Path) -> None:

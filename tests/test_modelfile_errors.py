@@ -21,9 +21,10 @@ from effnet.errors import ModelFileError
 from effnet.imaging.preprocess import Preprocess
 from effnet.modelfile import ModelHeader
 from effnet.spec.families import get_spec
+from effnet.weightfile import Arrays
 
 HEADER = ModelHeader(get_spec("b0-cifar"), Preprocess(32), ("cat", "dog"))
-ARRAYS: modelfile.Arrays = {"weight": np.ones((2, 3), dtype=np.float32)}
+ARRAYS: Arrays = {"weight": np.ones((2, 3), dtype=np.float32)}
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from effnet.network.model import ConvNet
 from effnet.spec.families import B0_CIFAR
 from effnet.spec.scale import scale
 from effnet.training import state as states
+from effnet.weightfile import opened
 
 ROOT = Path(effnet.__file__).parent
 DOCUMENT = Path(__file__).parents[1] / "SECURITY.md"
@@ -183,7 +184,7 @@ def small_file(path: Path, channels: int) -> Path:
     """Write a model file whose header says that the last layers have other channels than their weights do."""
     spec = replace(scale(B0_CIFAR, -8), resolution=8)
     modelfile.save(path, ModelHeader(spec, Preprocess(8), ("a", "b")), arrays_of(ConvNet(spec, 2)))
-    with modelfile._open(path) as file:
+    with opened(path) as file:
         header = json.loads(file.metadata()[modelfile.METADATA_KEY])
     for layer in (header["spec"]["stages"][-1], header["spec"]["head"]):
         layer["out_channels"] = channels

@@ -15,6 +15,7 @@ from effnet.modelfile import ModelHeader
 from effnet.network.model import create_model
 from effnet.spec.families import get_spec
 from effnet.spec.scale import scale
+from effnet.weightfile import Arrays
 
 SPEC = get_spec(scale("b0-cifar", -8), resolution=8)
 HEADER = ModelHeader(SPEC, Preprocess(8), ("ant", "bee", "fly"))
@@ -25,7 +26,7 @@ def weights() -> dict[str, NDArray[Any]]:
     return {name: tensor.numpy() for name, tensor in create_model(SPEC, 3).state_dict().items()}
 
 
-def write(path: Path, header: ModelHeader = HEADER, changes: modelfile.Arrays | None = None) -> Path:
+def write(path: Path, header: ModelHeader = HEADER, changes: Arrays | None = None) -> Path:
     """Write a model file, some of whose weights are replaced."""
     modelfile.save(path, header, weights() | dict(changes or {}))
     return path

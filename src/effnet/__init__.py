@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from effnet.evaluation.robustness.questions import robustness as robustness
     from effnet.evaluation.robustness.questions import views as views
     from effnet.evaluation.temperature import calibrate as calibrate
+    from effnet.exporting.half import export_half as export_half
     from effnet.exporting.handing import export_to as export_to
     from effnet.exporting.run import export as export
     from effnet.importing.run import import_model as import_model
@@ -61,6 +62,7 @@ _PUBLIC = {
     "check": "effnet.doctor.run",
     "load": "effnet.loading",
     "export": "effnet.exporting.run",
+    "export_half": "effnet.exporting.half",
     "export_to": "effnet.exporting.handing",
     "import_model": "effnet.importing.run",
     "serve": "effnet.inference.server.run",
@@ -93,6 +95,7 @@ __all__ = [
     "create_model",
     "ensemble",
     "export",
+    "export_half",
     "export_to",
     "get_spec",
     "import_model",

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effnet.errors import UsageError
+from effnet.errors import MissingExtraError, UsageError
 from effnet.inference import runtime
 from effnet.inference.onnxfile import is_onnx_file
 
@@ -27,11 +27,19 @@ def load(
     Raises:
         ModelFileError: missing, damaged, not ours, of a newer version, or its weights do not fit its network.
         UsageError: the device is not available.
+        MissingExtraError: a model file, and torch is not installed.
 
     """
     if not is_onnx_file(Path(path)):
-        from effnet.evaluation import classifier
-
+        try:
+            from effnet.evaluation import classifier
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise MissingExtraError(
+                f"{path} is a model file, which needs torch: pip install 'effnet[train]'; or, where torch "
+                f"is, effnet export {path} --out model.onnx, a file that predicts without it"
+            ) from error
         return classifier.load(path, device=device)
     if device not in ("auto", "cpu"):
         raise UsageError(f"device {device!r}: an exported network is computed on the CPU; leave it out")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from effnet import __version__
@@ -20,14 +20,15 @@ from effnet.errors import EffnetError, ModelFileError, some
 from effnet.files import write_bytes
 from effnet.imaging import preprocess as preprocessing
 from effnet.imaging.preprocess import Preprocess
+from effnet.shipped.catalogue import is_shipped
 from effnet.spec import netspec
+from effnet.spec.cost import cost
 from effnet.spec.netspec import NetSpec
+from effnet.weightfile import Arrays, arrays_in, opened, widened
 
 FORMAT_VERSION = 1
+SMALL_NETWORK = 10_000_000  # parameters that may be built whatever a file holds
 METADATA_KEY = "effnet"  # of a model file's header, and of the ONNX file's that is made of it
-_MAX_HEADER_BYTES = 100_000_000  # of the safetensors format
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -84,70 +85,41 @@ def load_header(path: Path) -> ModelHeader:
         ModelFileError: missing, damaged, not ours, or of a newer version.
 
     """
-    with _open(path) as file:
+    with opened(path) as file:
         return _header(path, file.metadata())
 
 
 def load(path: Path) -> tuple[ModelHeader, dict[str, NDArray[Any]]]:
-    """Read a model file: what it says, and its arrays by name.
+    """Read a model file: what it says, and its arrays by name, float32 where they are stored as float16.
 
     Raises:
         ModelFileError: missing, damaged, not ours, or of a newer version.
 
     """
-    with _open(path) as file:
-        header = _header(path, file.metadata())
-        try:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (SafetensorError, TypeError, OSError) as error:  # TypeError: a type that numpy lacks
-            raise ModelFileError(f"{path}: the weights cannot be read: {error}") from error
-    foreign = [f"{name} ({array.dtype})" for name, array in arrays.items() if array.dtype.isbuiltin != 1]
-    if foreign:  # some packages teach numpy types such as bfloat16, which nothing here computes with
-        raise ModelFileError(f"{path}: weights of a type that is not stored: {some(foreign, limit=3)}")
-    endless = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-    if endless:
-        raise ModelFileError(f"{path}: weights that are not finite numbers: {some(endless, limit=3)}")
+    header, arrays = load_stored(path)
+    return header, widened(arrays)
+
+
+def load_stored(path: Path) -> tuple[ModelHeader, dict[str, NDArray[Any]]]:
+    """Read a model file with its arrays as they are stored: to write them again; raises as `load`."""
+    with opened(path) as file:
+        header, arrays = _header(path, file.metadata()), arrays_in(file, path)
+    _check_size(path, header, sum(array.size for array in arrays.values()))
     return header, arrays
 
 
-def is_model_file(path: Path) -> bool:
-    """Tell by the name whether a path is meant as a model file."""
-    return path.suffix == ".safetensors"
-
-
-def _open(path: Path) -> Any:
-    if path.is_dir():
+def _check_size(path: Path, header: ModelHeader, stored: int) -> None:
+    """Refuse a file that says its network is far larger than the `stored` numbers, before it is built."""
+    params = cost(header.spec, header.num_classes).params
+    if params > 2 * stored + SMALL_NETWORK:
         raise ModelFileError(
-            f"{path} is a folder; a model file is a .safetensors file such as {path}/model.safetensors"
+            f"{path}: its network would have {params:,} parameters, and the file holds {stored:,} numbers"
         )
-    try:
-        with path.open("rb"):  # for the reason: safetensors takes a file without permission for a missing one
-            return safe_open(path, framework="numpy")
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelFileError(f"{path}: no such file") from None
-    except PermissionError:
-        raise ModelFileError(f"{path}: no permission to read it") from None
-    except (SafetensorError, OSError) as error:
-        if _is_pickle(path):
-            raise ModelFileError(
-                f"{path}: not a model file but a pickle, as torch.save writes; loading one can execute code, "
-                f"so effnet reads the .safetensors files of `effnet train` only"
-            ) from None
-        raise ModelFileError(
-            f"{path}: not a model file, or damaged or cut off ({error}); copy it again, or take a "
-            f".safetensors file that `effnet train` wrote"
-        ) from error
 
 
-def _is_pickle(path: Path) -> bool:
-    """Tell by the first bytes whether a file is a pickle, or a zip archive, which torch puts one into.
-
-    A safetensors file begins with the length of its header in eight bytes: a pickle would be far too long.
-    """
-    with path.open("rb") as file:
-        start = file.read(8)
-    is_header = int.from_bytes(start, "little") <= _MAX_HEADER_BYTES
-    return start.startswith((b"\x80", b"PK")) and not is_header
+def is_model_file(path: Path) -> bool:
+    """Tell by the name whether a path is meant as a model file, or as a network of the package."""
+    return path.suffix == ".safetensors" or is_shipped(path)
 
 
 def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
@@ -162,7 +134,7 @@ def _header(path: Path, metadata: Mapping[str, str] | None) -> ModelHeader:
 _KINDS = {"class_names": list, "training": dict, "metrics": dict, "split": dict, "effnet_version": str}
 _TRAINING_KINDS = {
     "data": str, "fingerprint": str, "num_images": dict, "config": dict, "environment": dict, "sizing": dict,
-    "from": dict, "teacher": dict, "probe": dict,
+    "from": dict, "teacher": dict, "probe": dict, "half": dict,
 }  # fmt: skip
 
 

@@ -24,7 +24,8 @@ from effnet.benching.process import StoppedError
 from effnet.benching.programs import Build, Contender, Images, Logits, Program
 from effnet.benching.results import Benchmark, Row
 from effnet.benching.subjects import neighbours
-from effnet.benching.table4 import MODELS, TABLE_4, compare, lines
+from effnet.benching.table4 import MODELS, TABLE_4, ask, compare, lines
+from effnet.benching.terms import Terms
 from effnet.errors import MissingExtraError, UsageError
 from effnet.spec.cost import cost
 from effnet.spec.families import NETWORKS, QUICK_CIFAR, get_spec
@@ -280,6 +281,7 @@ def test_sigint_keeps_what_is_known() -> None:
         ([], {"device": "tpu"}, "device 'tpu' is not available"),
         (["b0"], {"table4": True}, "--table4 measures resnet-152, b1, b7; leave MODEL out"),
         ([], {"table4": True, "threads": 2}, "leave --threads out"),
+        ([], {"table4": True, "batch": [1, 2]}, "leave --batch out"),
         ([], {"table4": True, "train": True}, "leave --train out"),
         ([], {"table4": True, "device": "cuda"}, "leave --device cuda out"),
     ],
@@ -290,6 +292,11 @@ def test_wrong_use_is_said_before_anything_starts(
     with pytest.raises(UsageError) as caught:
         effnet.bench(*models, **settings)
     assert message in str(caught.value)
+
+
+def test_table_4_may_be_asked_for_with_what_it_is_anyway() -> None:
+    terms = ask(Terms(table4=True, threads=1, batch=(1,)), models=0)
+    assert (terms.rounds, terms.seconds, terms.threads, terms.batch) == (20, 0.0, 1, (1,))
 
 
 def test_a_library_that_is_missing_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:

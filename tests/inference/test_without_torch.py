@@ -97,7 +97,17 @@ def test_what_needs_no_model_needs_no_torch(arguments: tuple[str, ...]) -> None:
 def test_a_model_file_names_the_extra_that_it_needs(model: Path, tmp_path: Path) -> None:
     path = write_torch_model(tmp_path / "model.safetensors")
     done = command("predict", path, model.parent / "photo.jpg", returns=1)
-    assert done.stderr == "effnet: this command needs torch; install it with: pip install 'effnet[train]'\n"
+    assert "needs torch: pip install 'effnet[train]'" in done.stderr
+    assert f"effnet export {path} --out model.onnx" in done.stderr
+
+
+def test_a_network_of_the_package_names_it_too(model: Path) -> None:
+    done = command("predict", "cifar10-small", model.parent / "photo.jpg", returns=1)
+    assert done.stderr.startswith("effnet: cifar10-small is a model file, which needs torch")
+
+
+def test_a_network_of_the_package_is_shown_without_torch() -> None:
+    assert "airplane, automobile" in command("show", "cifar10-small").stdout
 
 
 def test_onnxruntime_keeps_no_id_of_the_machine_and_reports_to_nobody(model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Which weights decay, and the learning rate of every step."""
 
+import subprocess
+import sys
 from itertools import pairwise
 from math import cos, pi
 from typing import Any
@@ -181,3 +183,45 @@ def test_every_rate_is_above_zero_and_at_most_the_peak(
     total = max(1, int(fitting * planned))
     rate = lr_at(int(share * total), Horizon(steps_per_epoch, planned, total), config)
     assert 0 < rate <= lr * (1 + 1e-12)
+
+
+LOADED = """
+import sys, torch
+from effnet.config import OptimConfig
+from effnet.training import optim
+network = torch.nn.Linear(2, 2)
+optimizer = optim.build(network, OptimConfig(name={name!r}))
+network(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+optimizer.zero_grad()
+optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_steps_do_not_load_torchs_compiler(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED.format(name=name)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("name", "theirs"), [("sgd", SGD), ("adamw", AdamW)])
+def test_steps_without_the_compiler_are_torchs_to_the_bit(name: Any, theirs: Any) -> None:
+    torch.manual_seed(0)
+    own, other = nn.Linear(5, 4), nn.Linear(5, 4)
+    other.load_state_dict(own.state_dict())
+    config = OptimConfig(name=name, lr=0.1, weight_decay=0.01)
+    ours = optim.build(own, config)
+    plain = [{key: value for key, value in group.items() if key != "params"} for group in ours.param_groups]
+    groups = [{**group, "params": [p]} for group, p in zip(plain, (other.weight, other.bias), strict=True)]
+    peer = theirs(groups)
+    for _ in range(5):
+        images = torch.randn(3, 5)
+        for network, optimizer in ((own, ours), (other, peer)):
+            optimizer.zero_grad()
+            network(images).square().sum().backward()
+            optimizer.step()
+    assert torch.equal(own.weight, other.weight)
+    assert torch.equal(own.bias, other.bias)

@@ -64,8 +64,9 @@ def ask(terms: Terms, models: int) -> Terms:
     """
     if models:
         raise UsageError(f"--table4 measures {', '.join(MODELS)}; leave MODEL out")
-    for flag, value in (("--train", terms.train), ("--batch", terms.batch), ("--threads", terms.threads)):
-        if value:
+    alike = {"--batch": terms.batch in (None, (1,)), "--threads": terms.threads in (None, 1)}
+    for flag, is_alike in {"--train": not terms.train, **alike}.items():
+        if not is_alike:
             raise UsageError(f"--table4 times one image on one core; leave {flag} out")
     if terms.device not in ("auto", "cpu"):
         raise UsageError(f"--table4 times a CPU; leave --device {terms.device} out")

@@ -40,8 +40,9 @@ class EvaluateForm:
     """
 
     paths: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="MODEL [MODEL …] DATA")]
-    """Model files that `effnet train` wrote, and at last a data set: a name (digits, cifar10, food101, …), a
-    folder of images, a .csv, .tar or .parquet file, hf:NAME, or the URL of shards."""
+    """Model files that `effnet train` wrote, or cifar10-small, which comes with effnet; and at last a data
+    set: a name (digits, cifar10, food101, …), a folder of images, a .csv, .tar or .parquet file, hf:NAME, or
+    the URL of shards."""
     split: Annotated[str | None, tyro.conf.arg(metavar="train|val|test|all")] = None
     """Part to measure on, as it was in training; by default the images that training never saw."""
     calibrate: bool = False
@@ -112,7 +113,7 @@ def check(form: EvaluateForm) -> None:
 
     """
     missing = "MODEL and DATA" if not form.paths else "DATA"
-    if len(form.paths) < 2 or is_model_file(Path(form.data)):
+    if len(form.paths) < 2 or (is_model_file(Path(form.data)) and not Path(form.data).is_dir()):
         raise UsageError(f"missing {missing}: effnet evaluate MODEL [MODEL …] DATA, the data at last")
     if form.calibrate and len(form.models) > 1:
         raise UsageError("--calibrate takes one model; calibrate each, then compare them")

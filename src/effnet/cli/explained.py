@@ -69,7 +69,7 @@ def _check_place(folder: Path, images: Sequence[Path]) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--explain {folder}: is a file; it takes a folder")
     for path in images:
-        if is_model_file(path):
+        if is_model_file(path) and not path.is_dir():
             raise UsageError(f"{path} is a model file, not an image; to compare models write --beside {path}")
         if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
             raise UsageError(

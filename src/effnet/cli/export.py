@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.markup import escape
 
+from effnet.cli.export_half import run_half
 from effnet.cli.export_to import run_to
 from effnet.cli.output import console, print_json, table
 from effnet.cli.parse import is_given, parse
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # they load torch
 
 
 ONNX_FLAGS = ("--check-on", "--embed-normalisation", "--int8", "--calibrate-on", "--max-drop")
+FLAGS = {"onnx": ONNX_FLAGS, "half": ("--check-on",)}  # of each target; others have none
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,12 @@ class ExportForm:
     """
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The model file that `effnet train` wrote."""
+    """The model file that `effnet train` wrote, or cifar10-small, which comes with effnet."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE.onnx")]
-    """The file to write; .safetensors or .pth for another library, a folder for a hub."""
-    target: Literal["onnx", "timm", "torchvision", "hub"] = "onnx"
-    """Whom it is for: timm and torchvision load the weights with strict=True; hub is a folder with a model
-    card."""
+    """The file to write; .safetensors for half, that or .pth for another library, a folder for a hub."""
+    target: Literal["onnx", "half", "timm", "torchvision", "hub"] = "onnx"
+    """What it becomes: half is a model file of half the size, its kernels in float16; timm and torchvision
+    load the weights with strict=True; hub is a folder with a model card."""
     check_on: Annotated[str | None, tyro.conf.arg(metavar="DATA")] = None
     """Data set whose images go through the proof too, by name or folder; else random images alone do."""
     embed_normalisation: bool = False
@@ -56,10 +58,13 @@ class ExportForm:
 def run(args: Sequence[str]) -> None:
     """Run the command."""
     form = parse(ExportForm, "export", args)
+    for flag in ONNX_FLAGS:
+        if flag not in FLAGS.get(form.target, ()) and is_given(flag, args):
+            raise UsageError(f"{flag} is for ONNX files, not for --target {form.target}")
+    if form.target == "half":
+        run_half(form.model, form.out, form.check_on, as_json=form.json)
+        return
     if form.target != "onnx":
-        for flag in ONNX_FLAGS:
-            if is_given(flag, args):
-                raise UsageError(f"{flag} is for ONNX files, not for --target {form.target}")
         run_to(form.model, form.out, form.target, as_json=form.json)
         return
     if is_given("--max-drop", args) and not form.int8:

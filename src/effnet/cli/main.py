@@ -144,7 +144,8 @@ def help_text() -> str:
             *lines,
             "",
             "Each command explains itself: effnet train --help. Every command takes --debug for a traceback.",
-            "First steps: effnet show; effnet train digits; effnet train FOLDER_OF_IMAGES",
+            "First steps: effnet show; effnet predict cifar10-small PHOTO; effnet train digits; "
+            "effnet train FOLDER_OF_IMAGES",
             "",
         ]
     )

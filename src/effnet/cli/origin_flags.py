@@ -17,7 +17,8 @@ class OriginFlags:
     """What a training builds on, and what sort of training it is."""
 
     source: Annotated[str | None, tyro.conf.arg(name="from", metavar="MODEL")] = None
-    """Begin with the weights of a model file or a name on a hub; recipe: rules for the number of images."""
+    """Begin with the weights of a model file, cifar10-small or a name on a hub; recipe: rules for the number
+    of images."""
     revision: Annotated[str | None, tyro.conf.arg(metavar="REV")] = None
     """Revision of a name on a hub."""
     teacher: Annotated[str | None, MODEL] = None

@@ -26,7 +26,8 @@ class PredictForm:
     """Classify images with a model file, or with an exported network, which needs no torch."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The model file that `effnet train` wrote, or the .onnx file that `effnet export` made of it."""
+    """The model file that `effnet train` wrote, the .onnx file that `effnet export` made of it, or
+    cifar10-small, which comes with effnet."""
     images: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE|FOLDER")]
     """Image files, or folders of which all images are taken; with --out also URLs, such as s3://BUCKET/FOLDER."""
     top: int = 5

@@ -23,7 +23,8 @@ class ServeForm:
     """Answer images over HTTP: POST /v1/predict, and a page at /."""
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL")]
-    """The ONNX file that `effnet export` wrote; a file of `effnet train` is exported first."""
+    """The ONNX file that `effnet export` wrote; a file of `effnet train`, or cifar10-small, which comes with
+    effnet, is exported first."""
     token_file: Path | None = None
     """File with the token that requests must bear; else $EFFNET_TOKEN, if it is set."""
     settings: tyro.conf.UseAppendAction[tyro.conf.OmitArgPrefixes[ServeSettings]] = field(

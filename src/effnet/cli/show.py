@@ -12,7 +12,7 @@ from effnet import modelfile
 from effnet.cli.output import big, console, print_json, table
 from effnet.cli.parse import parse
 from effnet.cli.show_export import print_export
-from effnet.cli.show_origins import learning_words, print_import, print_origins
+from effnet.cli.show_origins import learning_words, print_half, print_import, print_origins, sizing_words
 from effnet.cli.stages import count_classes, spec_table
 from effnet.cli.table3 import show_table
 from effnet.errors import UsageError, unknown_name
@@ -20,6 +20,7 @@ from effnet.imaging import preprocess as preprocessing
 from effnet.inference import onnxfile
 from effnet.inference.onnxfile import OnnxFile, is_onnx_file
 from effnet.modelfile import ModelHeader
+from effnet.shipped.catalogue import SHIPPED, card_of
 from effnet.spec import netspec
 from effnet.spec.cost import cost
 from effnet.spec.families import NETWORKS, get_spec
@@ -33,8 +34,9 @@ class ShowForm:
     """Show the networks, or one of: a network's name, spec, model file, .onnx file, recipe, table3."""
 
     what: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE")] = None
-    """Name of a network or recipe, a .json spec, a .safetensors model file, an .onnx network, a .toml
-    recipe; or table3: the paper's Table 3 with our count of MobileNets and ResNet-50 scaled."""
+    """Name of a network or recipe, cifar10-small (trained, in the package), a .json spec, a .safetensors
+    model file, an .onnx network, a .toml recipe; or table3: the paper's Table 3 with our count of MobileNets
+    and ResNet-50 scaled."""
     classes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Number of classes that the costs are for: 1000, or 10 for -cifar networks, when not given."""
     json: bool = False
@@ -51,7 +53,7 @@ def run(args: Sequence[str]) -> None:
             raise UsageError(f"{TABLE_3} is counted for ImageNet's 1000 classes; leave --classes out")
         show_table(form.json)
     elif modelfile.is_model_file(Path(form.what)):
-        show_model(modelfile.load_header(Path(form.what)), form)
+        show_model(modelfile.load_header(Path(form.what)), form, card=card_of(Path(form.what)))
     elif is_onnx_file(Path(form.what)):
         exported = onnxfile.read(Path(form.what))
         show_model(exported.header, form, exported)
@@ -78,7 +80,7 @@ def get_known(what: str) -> NetSpec:
         return get_spec(what)
     from effnet.recipe import recipe_names
 
-    known = unknown_name("network or recipe", what, [*NETWORKS, *recipe_names(), TABLE_3])
+    known = unknown_name("network or recipe", what, [*NETWORKS, *recipe_names(), *SHIPPED, TABLE_3])
     raise UsageError(f"{known}; or a .json, .safetensors, .onnx or .toml file")
 
 
@@ -89,7 +91,7 @@ def show_all(form: ShowForm) -> None:
     rows = [(spec, count_classes(form.classes, spec)) for spec in NETWORKS.values()]
     if form.json:
         networks = [network_dict(spec, classes) for spec, classes in rows]
-        print_json({"networks": networks, "recipes": recipe_names()})
+        print_json({"networks": networks, "recipes": recipe_names(), "trained": list(SHIPPED)})
         return
     made = table(
         "", ["network", "resolution", "classes", "params", "MACs", "activations", "last map", "dropout"]
@@ -109,6 +111,7 @@ def show_all(form: ShowForm) -> None:
     out = console()
     out.print(made)
     out.print(f"\nrecipes: {', '.join(recipe_names())}")
+    out.print("".join(f"trained, in the package: {name}, {what}\n" for name, what in SHIPPED.items()), end="")
     out.print("More of one: effnet show NAME. Any size in between: effnet scale b0 --phi 1.5")
     out.print(f"The paper's Table 3, counted: effnet show {TABLE_3}")
 
@@ -159,10 +162,13 @@ def show_recipe(form: ShowForm) -> None:
         console().print(recipe.recipe_text(form.what), markup=False, end="")
 
 
-def show_model(header: ModelHeader, form: ShowForm, exported: OnnxFile | None = None) -> None:
-    """Show what a model file says, or the exported network that was made of it."""
+def show_model(
+    header: ModelHeader, form: ShowForm, exported: OnnxFile | None = None, *, card: Path | None = None
+) -> None:
+    """Show what a model file says, or the exported network that was made of it; and where its card is."""
     if form.json:
-        print_json(model_dict(header) | ({} if exported is None else {"export": dict(exported.export)}))
+        more = {} if exported is None else {"export": dict(exported.export)}
+        print_json(model_dict(header) | more | ({} if card is None else {"card": str(card)}))
         return
     print_spec(header.spec, header.num_classes)
     out, pre = console(), header.preprocess
@@ -174,11 +180,14 @@ def show_model(header: ModelHeader, form: ShowForm, exported: OnnxFile | None = 
     names = ", ".join(header.class_names[:20]) + (", …" if header.num_classes > 20 else "")
     out.print(f"[bold]classes[/] {header.num_classes}: {escape(names)}")
     print_import(header)
+    print_half(header)
     if header.is_recorded:
         print_training(header)
     print_metrics(header.metrics)
     if exported is not None:
         print_export(exported)
+    if card is not None:
+        out.print(f"[bold]card[/] {escape(str(card))}: what it was made of and by, and what it is not for")
 
 
 def print_metrics(metrics: Mapping[str, Any]) -> None:
@@ -223,17 +232,6 @@ def print_training(header: ModelHeader) -> None:
     if "sizing" in training:
         console().print(f"[bold]sized[/] {sizing_words(training['sizing'])}", highlight=False)
     print_origins(training)
-
-
-def sizing_words(sizing: Mapping[str, Any]) -> str:
-    """Say how a network was chosen: the limits, and what was measured."""
-    within = ", ".join(f"{name} {value:g}" for name, value in sizing["limits"].items())
-    place, latency = sizing["conditions"], sizing["measured"]["latency"]["median_ms"]
-    return (
-        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {within}; "
-        f"measured {latency:.4g} ms "
-        f"a batch of {place['batch']}, by {place['runtime']} on {place['accelerator'] or place['device']}"
-    )
 
 
 def model_dict(header: ModelHeader) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.markup import escape
 
 from effnet.cli.output import console
+from effnet.errors import ModelFileError
 from effnet.modelfile import ModelHeader
 
 CLASSIFIERS = {
@@ -25,6 +26,41 @@ def print_import(header: ModelHeader) -> None:
             f"[bold]imported[/] from {escape(str(imported.get('source')))} ({imported.get('library')}{kind})"
             f"{escape(changes)}"
         )
+
+
+def print_half(header: ModelHeader) -> None:
+    """Print that weights were brought to half precision, and what that changed.
+
+    Raises:
+        ModelFileError: the record of it is damaged.
+
+    """
+    half = header.training.get("half")
+    if half is None:
+        return
+    try:
+        source, parity = half["source"][:12], half["parity"]
+        text = (
+            f"of the model file of SHA-256 {source}…: the same class for {parity['agreement']:.2%} of "
+            f"{parity['num_random'] + parity['num_real']:,} images, logits differ by at most "
+            f"{parity['share']:.1e} of their range"
+        )
+    except (KeyError, TypeError, ValueError):
+        raise ModelFileError(
+            "the record of half precision is damaged; write it anew: effnet export --target half"
+        ) from None
+    console().print(f"[bold]rounded[/] kernels to float16, {escape(text)}")
+
+
+def sizing_words(sizing: Mapping[str, Any]) -> str:
+    """Say how a network was chosen: the limits, and what was measured."""
+    within = ", ".join(f"{name} {value:g}" for name, value in sizing["limits"].items())
+    place, latency = sizing["conditions"], sizing["measured"]["latency"]["median_ms"]
+    return (
+        f"phi = {sizing['phi']:g} of {sizing['base']}, the largest within {within}; "
+        f"measured {latency:.4g} ms "
+        f"a batch of {place['batch']}, by {place['runtime']} on {place['accelerator'] or place['device']}"
+    )
 
 
 def print_origins(training: Mapping[str, Any]) -> None:

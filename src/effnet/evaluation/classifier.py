@@ -36,13 +36,10 @@ from effnet.inference.onnxfile import is_onnx_file
 from effnet.inference.prediction import Prediction, check_top
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet, misfits
-from effnet.spec.cost import cost
+from effnet.shipped.catalogue import located
 
 if TYPE_CHECKING:
     from effnet.evaluation.explanation import Explanation
-
-
-SMALL_NETWORK = 10_000_000  # parameters that may be built whatever a file holds
 
 
 class Classifier:
@@ -225,8 +222,8 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
             f"{path}: an exported network, which predicts without torch; here it takes the model file "
             f"(.safetensors) that it was made of"
         )
-    header, arrays = modelfile.load(Path(path))
-    check_size(Path(path), header, sum(array.size for array in arrays.values()))
+    path = located(Path(path))
+    header, arrays = modelfile.load(path)
     network = ConvNet(header.spec, header.num_classes)
     problems = misfits(network, {name: array.shape for name, array in arrays.items()})
     if problems:
@@ -235,16 +232,4 @@ def load(path: str | Path, *, device: str = "auto") -> Classifier:
             f"{some(problems, limit=3)}; take a file as `effnet train` wrote it"
         )
     network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    return Classifier(header, network, pick_device(device), Path(path))
-
-
-def check_size(path: Path, header: ModelHeader, stored: int) -> None:
-    """Refuse a file that says its network is far larger than the `stored` numbers, before it is built.
-
-    A small file must not take all memory.
-    """
-    params = cost(header.spec, header.num_classes).params
-    if params > 2 * stored + SMALL_NETWORK:
-        raise ModelFileError(
-            f"{path}: its network would have {params:,} parameters, and the file holds {stored:,} numbers"
-        )
+    return Classifier(header, network, pick_device(device), path)

@@ -20,6 +20,7 @@ from effnet.evaluation.metrics import brier_score, tempered
 from effnet.evaluation.opened import ReadOptions
 from effnet.evaluation.significance import Z95
 from effnet.modelfile import ModelHeader
+from effnet.shipped.catalogue import is_packaged
 
 PART = "val"
 LOWEST, HIGHEST = 0.01, 100.0
@@ -80,17 +81,19 @@ def calibrate(
         The calibrated classifier, and how the temperature was found.
 
     Raises:
-        UsageError: there is no validation part, or it cannot be told any more.
+        UsageError: there is no validation part, or it cannot be told any more; or the model file is one that
+            comes with the package.
         DataError: the network is right on all validation images, so that no temperature is the best.
         EffnetError: the model file cannot be written.
 
     """
+    check_writable(classifier)
     dataset = data if isinstance(data, DataSet) else open_dataset(data)
     check_part(classifier, dataset)
     with classifier.opened(dataset, split=PART, **options) as opened:
         calibration = fit(*classifier.logits(opened))
     if classifier.path is not None:
-        stored, weights = modelfile.load(classifier.path)
+        stored, weights = modelfile.load_stored(classifier.path)
         modelfile.save(classifier.path, with_temperature(stored, calibration), weights)
     header = with_temperature(classifier.header, calibration)
     return Classifier(header, classifier.network, classifier.device, classifier.path), calibration
@@ -100,6 +103,21 @@ def with_temperature(header: ModelHeader, calibration: Calibration) -> ModelHead
     """Write a temperature, and how it was found, into what a model file says."""
     metrics = {**header.metrics, "calibration": calibration.to_dict()}
     return replace(header, temperature=calibration.temperature, metrics=metrics)
+
+
+def check_writable(classifier: Classifier) -> None:
+    """Refuse to write into a model file of the package.
+
+    Raises:
+        UsageError: it is one.
+
+    """
+    if classifier.path is not None and is_packaged(classifier.path):
+        name = classifier.path.stem
+        raise UsageError(
+            f"--calibrate writes into the model file, and {name} is one of the package: make a copy with "
+            f"effnet import {name} --out mine.safetensors, and calibrate that"
+        )
 
 
 def check_part(classifier: Classifier, dataset: DataSet) -> None:

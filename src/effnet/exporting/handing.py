@@ -10,7 +10,7 @@ from effnet.errors import UsageError
 from effnet.exporting.card import config_text, readme_text
 from effnet.exporting.libraries import Builder, builder
 from effnet.files import check_folder, check_out, write_bytes, write_text
-from effnet.modelfile import Arrays
+from effnet.weightfile import Arrays
 
 Target = Literal["timm", "torchvision", "hub"]
 WEIGHTS = (".safetensors", ".pth")

@@ -87,8 +87,8 @@ def split(num_images: int, batch_size: int) -> list[slice]:
     return [slice(start, end) for start, end in zip(starts, [*starts[1:], num_images], strict=True)]
 
 
-def compare(expected: Logits, actual: Logits) -> Parity:
-    """Compare `logits (N, K)` of two programs.
+def compare(expected: Logits, actual: Logits, limit: float = LIMIT) -> Parity:
+    """Compare `logits (N, K)` of two programs that may differ by `limit` as a share of their range.
 
     Where the first program's two most probable classes are closer than the limit allows logits to differ,
     either of them is its answer.
@@ -99,13 +99,13 @@ def compare(expected: Logits, actual: Logits) -> Parity:
         )
     difference = float(np.abs(expected.astype(np.float64) - actual).max())
     spread = max(
-        float(np.ptp(expected)), ROUNDING / LIMIT * float(np.abs(expected).max()), np.finfo(float).tiny
+        float(np.ptp(expected)), ROUNDING / limit * float(np.abs(expected).max()), np.finfo(float).tiny
     )
     first, second = expected.argmax(1), actual.argmax(1)
     rows = np.arange(len(expected))
     gaps = expected[rows, first] - expected[rows, second]
     changed = first != second
-    ties = changed & (gaps <= LIMIT * spread)
+    ties = changed & (gaps <= limit * spread)
     return Parity(
         num_random=0,
         num_real=0,
@@ -113,6 +113,7 @@ def compare(expected: Logits, actual: Logits) -> Parity:
         range=spread,
         agreement=1.0 - float((changed & ~ties).mean()),
         num_ties=int(ties.sum()),
+        limit=limit,
     )
 
 

@@ -16,6 +16,7 @@ from effnet.imaging.preprocess import Preprocess
 from effnet.importing import hub
 from effnet.importing.class_names import checked
 from effnet.importing.listener import Listener
+from effnet.shipped.catalogue import located
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def locate(source: str | Path, revision: str | None, listener: Listener) -> Orig
         HubError: it cannot be had from the hub.
 
     """
-    text, path = str(source), Path(source)
+    text, path = str(source), located(Path(source))
     if path.is_dir():
         path = _in_folder(path)
     elif not path.exists() and hub.is_hub_name(text):

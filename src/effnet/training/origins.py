@@ -15,6 +15,7 @@ from effnet.errors import ModelFileError, UsageError
 from effnet.evaluation.classifier import Classifier, load
 from effnet.files import copy_file, digest_of
 from effnet.modelfile import is_model_file, load_header
+from effnet.shipped.catalogue import located
 from effnet.spec.families import get_spec
 from effnet.spec.netspec import NetSpec
 from effnet.training.parts import Parts, assemble
@@ -80,7 +81,7 @@ def find_model(source: str, *, revision: str | None) -> Path:
     """Return the model file of a path, or of anything that can be imported: other files, names on a hub."""
     path = Path(source)
     if is_own(path):
-        return path
+        return located(path)
     from effnet.importing.source import model_file  # loads what few trainings need
 
     return model_file(source, revision=revision)

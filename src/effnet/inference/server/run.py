@@ -20,6 +20,7 @@ from effnet.inference.server.memory import return_large_blocks
 from effnet.inference.server.patience import PatientConfig, PatientProtocol
 from effnet.inference.server.settings import ServeSettings
 from effnet.inference.server.site import Site
+from effnet.shipped.catalogue import located
 
 KEEP_ALIVE_SECONDS = 15
 BACKLOG = 2048
@@ -79,7 +80,7 @@ def serve(
     settings = settings or ServeSettings()
     with listen(settings.host, settings.port) as listening:
         live = LiveModel(
-            Path(model),
+            located(Path(model)),
             threads=settings.threads or num_cores(),
             max_batch=settings.max_batch,
             ready_file=ready_file,

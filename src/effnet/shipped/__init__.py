@@ -1,0 +1,1 @@
+"""Trained networks that come with the package, by name, each with a card."""
