@@ -8,8 +8,8 @@
 --budget images: the speeds of all are measured first, in turns; then each run has as many images as the
 minutes allow at the median speed, less its start, however long that takes now. Either way validation and test
 come after, outside the minutes, once each, with the last weights: they choose nothing. To choose settings,
---no-test leaves the test part unread. Before the clock runs, images are decoded and our kernels compiled, which
-a machine does once.
+--no-test leaves the test part unread. Before the clock runs, images are decoded and our kernels compiled:
+a machine does that once.
 
 Results are added to docs/results/NAME.jsonl; a run that is there, with the same settings, is not done again.
 Flags of `effnet train` after -- change `ours`.

@@ -34,8 +34,8 @@ def by_contender(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def accuracy(row: Row) -> float:
     """Return the accuracy on the test part, on the validation part where that was not read."""
-    found: float | None = row["test_top1"]
-    return float(row["val_top1"]) if found is None else found
+    part = "val" if row["test_top1"] is None else "test"
+    return float(row[f"{part}_top1"])
 
 
 def spread(values: Sequence[float]) -> str:
@@ -47,7 +47,7 @@ def cells(name: str, rows: Sequence[Row]) -> list[str]:
     """Return the line of a contender; what differs between seeds as a mean."""
 
     def middle(key: str) -> float:
-        return mean(row[key] for row in rows)
+        return float(mean(row[key] for row in rows))
 
     is_tested = all(row["test_top1"] is not None for row in rows)
     return [
