@@ -25,14 +25,18 @@ from effnet.data.loaders import Batch, EvalLoader, TrainLoader
 from effnet.data.pixels import PixelFormat, Reading
 from effnet.data.storage import open_pixels
 from effnet.errors import unknown_name
+from effnet.spec import netspec
 from effnet.spec.cost import cost
 from effnet.spec.families import B0
 from effnet.training.lessons import lessons
 from effnet.training.optim import Horizon, lr_at, set_lr
 from effnet.training.parts import Parts, assemble, build_trainer, read
 from effnet.training.reporter import Silent
+from effnet.training.setup import build_spec
 
 RECIPE = "cifar10-quick"
+SAME = {"device": "cpu", "max_minutes": None}
+"""What holds for all: the processor, and no limit but that of the contest."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +80,27 @@ def config_of(name: str, flags: Sequence[str], seed: int) -> TrainConfig:
 
     """
     below = configure(RECIPE, flags if name == "ours" else ())
-    return override(below, {**contestant_of(name).settings, "seed": seed, "max_minutes": None})
+    return override(below, {**contestant_of(name).settings, "seed": seed, **SAME})
 
 
 def describe(name: str, flags: Sequence[str]) -> dict[str, Any]:
-    """Return all that decides on what a contender learns but the seed, as JSON values."""
-    config = configuration.to_dict(config_of(name, flags, 0))
-    del config["seed"]
-    return {"config": config, **contestant_of(name).own}
+    """Return all that decides on what a contender learns but the seed, as JSON values.
+
+    Of the configuration that is what differs from the defaults: settings that come later change nothing.
+    """
+    config, contestant = config_of(name, flags, 0), contestant_of(name)
+    changes = differing(configuration.to_dict(config), configuration.to_dict(TrainConfig()))
+    network = {"spec": netspec.to_dict(build_spec(config))} if contestant.build is harness else {}
+    return {"config": changes, **network, **contestant.own}
+
+
+def differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the nested values that are not the default ones."""
+    return {
+        name: differing(value, defaults[name]) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if value != defaults[name]
+    }
 
 
 def put_together(dataset: DataSet, name: str, flags: Sequence[str], seed: int) -> tuple[Parts, Learner]:

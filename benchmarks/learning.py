@@ -18,7 +18,6 @@ from effnet.data.datasets import DataSet, Samples, open_dataset
 from effnet.data.loaders import Batch, TrainLoader
 from effnet.data.randomness import step_seed
 from effnet.device import environment, kept_memory
-from effnet.errors import UsageError
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
 from effnet.training.loop import diverged
 from effnet.training.parts import Parts
@@ -145,7 +144,6 @@ def learn(task: Task, images: int | None, end: float) -> dict[str, Any]:
     """Train on so many images, or, without a number, until the moment `end`; return what was measured.
 
     Raises:
-        UsageError: there is no test part, though it is to be read.
         DivergedError: the loss is not finite.
 
     """
@@ -154,8 +152,6 @@ def learn(task: Task, images: int | None, end: float) -> dict[str, Any]:
     dataset = open_dataset(task.data)
     with kept_memory(torch.device("cpu")), TerminalReporter(quiet=False) as reporter:
         parts, learner = put_together(dataset, task.contender, task.flags, task.seed)
-        if task.tested and parts.splits.test is None:
-            raise UsageError(f"{task.data} has no test part; measure on the validation part with --no-test")
         size, began = learner.loader.batch_size, monotonic()
         clock = Timed(end) if images is None else Counted(max(1, images // size))
         steps = train(learner, clock, task.seed, follower(reporter))

@@ -32,7 +32,7 @@ import recording
 from effnet.cli.main import SPIN_COUNT
 from effnet.errors import DivergedError, EffnetError, UsageError
 from ledger import Ledger, Row, digest
-from standings import draw, show
+from standings import draw, duration, show
 
 if TYPE_CHECKING:
     from learning import Task
@@ -55,10 +55,20 @@ class Contest:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The data set's, found once."""
+        """The data set's, found once; UsageError where it is no contest for all."""
         from effnet.data.datasets import open_dataset
+        from plain import NUM_CLASSES
 
-        return open_dataset(self.data).fingerprint()
+        dataset = open_dataset(self.data)
+        if len(dataset.class_names) != NUM_CLASSES:
+            raise UsageError(
+                f"{self.data} has {len(dataset.class_names)} classes; CIFAR-10 has {NUM_CLASSES}"
+            )
+        if self.tested and "test" not in dataset.parts:
+            raise UsageError(
+                f"{self.data} has no test part; take --no-test to measure on the validation part"
+            )
+        return dataset.fingerprint()
 
     def key(self, name: str) -> str:
         """Return what the speed of a contender depends on beside the machine, in a few characters."""
@@ -85,7 +95,7 @@ def main() -> None:
     except EffnetError as error:
         sys.exit(f"error: {error}")
     if rows:
-        show(rows, f"{contest.minutes:g} minutes by {contest.budget}, {contest.threads} threads")
+        show(rows, f"{duration(contest.minutes)} by {contest.budget}, {contest.threads} threads")
     if rows and arguments.picture is not None:
         draw(rows, arguments.picture)
     if failed:
@@ -183,10 +193,11 @@ def run(contest: Contest, name: str, seed: int, speed: Row | None) -> Row:
     from learning import learn
 
     images = None if speed is None else images_in(contest.minutes, speed)
-    say(f"{name}, seed {seed}: {f'{contest.minutes:g} minutes' if images is None else f'{images:,} images'}")
+    say(f"{name}, seed {seed}: {duration(contest.minutes) if images is None else f'{images:,} images'}")
     started = monotonic()
     learned = apart(learn, task(contest, name, seed), images, started + 60 * contest.minutes)
-    about = {"settings": describe(name, contest.flags)}
+    measured = speed and {key: speed[key] for key in ("images_per_second", "start_seconds")}
+    about = {"settings": describe(name, contest.flags), "speed": measured}
     return {**recording.stamp(), "seconds": round(monotonic() - started, 1), **learned, **about}
 
 

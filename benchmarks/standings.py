@@ -38,6 +38,11 @@ def accuracy(row: Row) -> float:
     return float(row[f"{part}_top1"])
 
 
+def duration(minutes: float) -> str:
+    """Write a number of minutes."""
+    return f"{minutes:g} minute{'' if minutes == 1 else 's'}"
+
+
 def spread(values: Sequence[float]) -> str:
     """Write the standard deviation over seeds, of two at least, in points."""
     return f"{100 * stdev(values):.2f}" if len(values) > 1 else "–"
@@ -89,7 +94,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     axis.set_yticks(range(len(grouped)), list(grouped))
     axis.invert_yaxis()
     part = "validation" if rows[0]["test_top1"] is None else "test"
-    axis.set(xlabel=f"{part} images right, %", title=f"CIFAR-10 in {rows[0]['minutes']:g} minutes")
+    axis.set(xlabel=f"{part} images right, %", title=f"CIFAR-10 in {duration(rows[0]['minutes'])}")
     axis.margins(x=0.1)
     axis.grid(axis="x", alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)

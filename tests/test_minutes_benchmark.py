@@ -89,6 +89,16 @@ def test_settings_of_ours_change_ours_alone() -> None:
     )
 
 
+def test_what_is_described_are_changes() -> None:
+    found = learners.describe("resnet-18-cifar", ())
+    assert (found["config"]["optim"]["lr"], found["spec"]["name"]) == (0.1, "resnet-18-cifar")
+    assert "data" not in found["config"]
+    assert "spec" not in learners.describe("plain", ())
+    assert learners.differing({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": 1, "c": 0}, "d": 3}) == {
+        "a": {"c": 2}
+    }
+
+
 def test_an_unknown_contender_is_an_error() -> None:
     with pytest.raises(UsageError, match=r"plein.*plain"):
         learners.config_of("plein", (), 0)
