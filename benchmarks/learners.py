@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import plain
-from assembly import configure
+from assembly import changed
 from effnet import config as configuration
 from effnet.benching import peers
 from effnet.benching.modes import MODES, Mode, ModeName
-from effnet.config import TrainConfig, override
+from effnet.config import TrainConfig, load_recipe, override
 from effnet.data.datasets import DataSet, Samples
 from effnet.data.loaders import Batch, EvalLoader, TrainLoader
 from effnet.data.pixels import PixelFormat, Reading
@@ -73,14 +73,14 @@ class Contestant:
 
 
 def config_of(name: str, flags: Sequence[str], seed: int) -> TrainConfig:
-    """Return the configuration of a contender; `flags` of `effnet train` change the recipe of `ours` alone.
+    """Return the configuration of a contender; `flags` of `effnet train` change its settings.
 
     Raises:
         UsageError: no contender has this name, or a flag is wrong.
 
     """
-    below = configure(RECIPE, flags if name == "ours" else ())
-    return override(below, {**contestant_of(name).settings, "seed": seed, **SAME})
+    usual = override(load_recipe(RECIPE), contestant_of(name).settings)
+    return override(changed(usual, flags), {"seed": seed, **SAME})
 
 
 def describe(name: str, flags: Sequence[str]) -> dict[str, Any]:
@@ -216,22 +216,27 @@ def timm_of(mode: ModeName) -> Contestant:
     return Contestant(partial(timm_b0, MODES[mode]), {"optim": {"lr": 0.2, "weight_decay": 5e-4}}, own)
 
 
-def plain_of(widths: tuple[int, int, int], batch_size: int) -> Contestant:
-    """Return plain convolutions of such widths."""
-    settings = plain.PlainSettings(widths)
+def plain_of(name: str, batch_size: int) -> Contestant:
+    """Return plain convolutions of the widths of a name."""
+    settings = plain.PlainSettings(plain.WIDTHS[name])
     looks = {"batch_size": batch_size, "augment": {"flip": False, "crop_padding": 2}}
     return Contestant(partial(plain_net, settings), looks, {"plain": asdict(settings)})
 
 
 CONTESTANTS: Mapping[str, Contestant] = {
     "ours": Contestant(harness),
+    # Larger, for an hour: four times the MACs by width alone; φ = 2 at the same pixels.
+    "ours-wide": Contestant(
+        harness, {"phi": 2.0, "coefficients": {"alpha": 1.0, "beta": 1.41, "gamma": 1.0}}
+    ),
+    "ours-deep": Contestant(harness, {"phi": 2.0, "resolution": 32}),
     "resnet-18-cifar": network_of("resnet-18-cifar", 0.1),
     "mobilenet-v2": network_of("mobilenet-v2-cifar", 0.2),
     "b0-cifar": network_of("b0-cifar", 0.2),
     "timm-b0": timm_of("channels_last"),
     "timm-b0-bf16": timm_of("bf16"),
     "timm-b0-compiled": timm_of("compiled"),
-    "plain": plain_of((64, 256, 256), 512),
-    "plain-half": plain_of((32, 128, 128), 256),
-    "plain-wide": plain_of((128, 384, 384), 512),
+    "plain": plain_of("plain", 512),
+    "plain-half": plain_of("plain-half", 256),
+    "plain-wide": plain_of("plain-wide", 512),
 }

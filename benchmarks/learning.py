@@ -36,7 +36,7 @@ class Task:
     contender: str
     data: str
     flags: tuple[str, ...]
-    """Of `effnet train`, for `ours`."""
+    """Of `effnet train`, over the contender's settings."""
     seed: int
     threads: int
     tested: bool

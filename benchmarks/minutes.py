@@ -1,7 +1,8 @@
 """How much of CIFAR-10 each contender learns in the same minutes on this machine.
 
     python benchmarks/minutes.py CIFAR10_FOLDER --minutes 10
-    python benchmarks/minutes.py CIFAR10_FOLDER --minutes 60 --only ours plain --name cifar10-hour -- --phi 1
+    python benchmarks/minutes.py CIFAR10_FOLDER --minutes 60 --only ours ours-wide plain --name cifar10-hour
+    python benchmarks/minutes.py CIFAR10_FOLDER --only plain --no-test --tune plain -- --batch-size 256
     python benchmarks/minutes.py CIFAR10_FOLDER --minutes 10 --budget images      (others use the machine too)
 
 --budget wall: each run, start included, ends its last step when the minutes are over; its schedule as well.
@@ -12,7 +13,7 @@ come after, outside the minutes, once each, with the last weights: they choose n
 a machine does that once.
 
 Results are added to docs/results/NAME.jsonl; a run that is there, with the same settings, is not done again.
-Flags of `effnet train` after -- change `ours`.
+Flags of `effnet train` after -- change `ours`, or whom --tune names.
 """
 
 import argparse
@@ -49,6 +50,8 @@ class Contest:
     data: str
     minutes: float
     budget: str
+    tuned: str
+    """Who is changed by the flags."""
     flags: tuple[str, ...]
     threads: int
     tested: bool
@@ -70,11 +73,15 @@ class Contest:
             )
         return dataset.fingerprint()
 
+    def flags_of(self, name: str) -> tuple[str, ...]:
+        """Return what changes a contender."""
+        return self.flags if name == self.tuned else ()
+
     def key(self, name: str) -> str:
         """Return what the speed of a contender depends on beside the machine, in a few characters."""
         from learners import describe
 
-        return digest([name, describe(name, self.flags), self.threads, self.fingerprint])
+        return digest([name, describe(name, self.flags_of(name)), self.threads, self.fingerprint])
 
     def run_of(self, name: str, seed: int) -> Row:
         """Return what tells a run from all others."""
@@ -119,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--no-test", dest="tested", action="store_false", help="measure on the validation part only"
     )
+    made.add_argument("--tune", default="ours", metavar="NAME", help="whom the flags after -- change")
     made.add_argument("--name", default="cifar10-minutes", help="of the results file")
     made.add_argument("--picture", type=Path, help="PNG file to draw accuracies into")
     recording.add_flags(made)
@@ -135,9 +143,8 @@ def prepare(arguments: argparse.Namespace, flags: Sequence[str]) -> tuple[Contes
     if arguments.minutes <= 0 or min(arguments.seeds, arguments.threads, arguments.rounds) < 1:
         raise UsageError("--minutes must be above 0; --seeds, --threads and --rounds at least 1")
     own = tuple(flag for flag in flags if flag != "--")
-    contest = Contest(
-        arguments.data, arguments.minutes, arguments.budget, own, arguments.threads, arguments.tested
-    )
+    terms = (arguments.data, arguments.minutes, arguments.budget, arguments.tune, own)
+    contest = Contest(*terms, arguments.threads, arguments.tested)
     for name in arguments.only:
         contest.key(name)  # finds what is wrong with a name or a flag before anything runs
     return contest, Ledger(arguments.name, arguments.results if arguments.record else None)
@@ -162,7 +169,7 @@ def task(contest: Contest, name: str, seed: int) -> "Task":
     """Return what a process is told to learn."""
     from learning import Task
 
-    return Task(name, contest.data, contest.flags, seed, contest.threads, contest.tested)
+    return Task(name, contest.data, contest.flags_of(name), seed, contest.threads, contest.tested)
 
 
 def compete(
@@ -197,7 +204,7 @@ def run(contest: Contest, name: str, seed: int, speed: Row | None) -> Row:
     started = monotonic()
     learned = apart(learn, task(contest, name, seed), images, started + 60 * contest.minutes)
     measured = speed and {key: speed[key] for key in ("images_per_second", "start_seconds")}
-    about = {"settings": describe(name, contest.flags), "speed": measured}
+    about = {"settings": describe(name, contest.flags_of(name)), "speed": measured}
     return {**recording.stamp(), "seconds": round(monotonic() - started, 1), **learned, **about}
 
 

@@ -87,7 +87,7 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure, axis = new_figure(7.0, 1.2 + 0.4 * len(grouped))
     for place, own in enumerate(grouped.values()):
         values = [100 * accuracy(row) for row in own]
-        colour = BLUE if own[0]["contender"] == "ours" else GREY
+        colour = BLUE if own[0]["contender"].startswith("ours") else GREY
         axis.plot(values, [place] * len(values), "o", color=colour, alpha=0.7)
         axis.vlines(mean(values), place - 0.3, place + 0.3, color=colour, linewidth=2)
         axis.annotate(f"{mean(values):.1f}", (max(values), place), xytext=(8, -4), textcoords="offset points")

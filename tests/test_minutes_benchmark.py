@@ -81,9 +81,11 @@ def test_images_of_a_budget_are_those_that_the_minutes_allow_after_the_start() -
     assert minutes.images_in(0.1, {"start_seconds": 20.0, "images_per_second": 10.0}) == 1
 
 
-def test_settings_of_ours_change_ours_alone() -> None:
-    assert learners.describe("ours", FLAGS) != learners.describe("ours", ())
-    assert learners.describe("plain", FLAGS) == learners.describe("plain", ())
+def test_flags_change_the_contender_that_is_tuned() -> None:
+    contest = minutes.Contest("nowhere", 10.0, "wall", "plain", ("--batch-size", "64"), 1, tested=False)
+    sizes = {name: learners.config_of(name, contest.flags_of(name), 0) for name in ("ours", "plain")}
+    assert {name: config.batch_size for name, config in sizes.items()} == {"ours": 128, "plain": 64}
+    assert sizes["plain"].augment.crop_padding == 2
     assert learners.config_of("ours", FLAGS, 3) == replace(
         learners.config_of("ours", ("--no-native", *FLAGS), 0), seed=3
     )
