@@ -213,7 +213,7 @@ def network_of(model: str, lr: float) -> Contestant:
 def timm_of(mode: ModeName) -> Contestant:
     """Return timm's B0 in a mode, which is all that differs."""
     own = {"network": "timm efficientnet_b0, stem stride 1", "mode": mode}
-    return Contestant(partial(timm_b0, MODES[mode]), {"optim": {"lr": 0.2, "weight_decay": 5e-4}}, own)
+    return Contestant(partial(timm_b0, MODES[mode]), {"optim": {"lr": 0.1, "weight_decay": 5e-4}}, own)
 
 
 def plain_of(name: str, batch_size: int) -> Contestant:
@@ -231,8 +231,8 @@ CONTESTANTS: Mapping[str, Contestant] = {
     ),
     "ours-deep": Contestant(harness, {"phi": 2.0, "resolution": 32}),
     "resnet-18-cifar": network_of("resnet-18-cifar", 0.1),
-    "mobilenet-v2": network_of("mobilenet-v2-cifar", 0.2),
-    "b0-cifar": network_of("b0-cifar", 0.2),
+    "mobilenet-v2": network_of("mobilenet-v2-cifar", 0.1),
+    "b0-cifar": network_of("b0-cifar", 0.1),
     "timm-b0": timm_of("channels_last"),
     "timm-b0-bf16": timm_of("bf16"),
     "timm-b0-compiled": timm_of("compiled"),
