@@ -22,7 +22,12 @@ def configure(recipe: str, flags: Sequence[str]) -> TrainConfig:
         UsageError: an unknown flag, a bad value, or a flag that is no setting of a training.
 
     """
-    defaults = TrainForm(config=load_recipe(recipe))
+    return changed(load_recipe(recipe), flags)
+
+
+def changed(config: TrainConfig, flags: Sequence[str]) -> TrainConfig:
+    """Lay flags of `effnet train` over a configuration, with the errors of `configure`."""
+    defaults = TrainForm(config=config)
     form = parse(TrainForm, "train", flags, defaults)
     if form != TrainForm(config=form.config):
         raise UsageError("only settings of a training can be given, such as --model and --phi")
