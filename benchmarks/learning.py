@@ -19,7 +19,7 @@ from effnet.data.loaders import Batch, TrainLoader
 from effnet.data.randomness import step_seed
 from effnet.device import environment, kept_memory
 from effnet.evaluation.metrics import predict_logits, top1_and_loss
-from effnet.training.loop import diverged
+from effnet.training.guard import diverged
 from effnet.training.parts import Parts
 from effnet.training.reporter import StepRecord
 from learners import Learner, eval_loader, put_together
