@@ -19,7 +19,7 @@ from effnet.data.datasets import open_dataset
 from effnet.spec import netspec
 from effnet.training.parts import assemble
 from effnet.training.reporter import EpochRecord, StepRecord
-from recording import append, stamp
+from recording import add_flags, append, stamp
 
 
 def follow(record: StepRecord) -> None:
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--name", required=True)
     parser.add_argument("--recipe", default="small-images")
+    add_flags(parser)
     arguments, flags = parser.parse_known_args()
     torch.set_num_threads(arguments.threads)
     flags = [flag for flag in flags if flag != "--"]
@@ -58,7 +59,8 @@ def main() -> None:
         "val_loss": last.val_loss,
         "train_top1": last.train_top1,
     }
-    append(arguments.name, row)
+    if arguments.record:
+        append(arguments.name, row, arguments.results)
 
 
 if __name__ == "__main__":
