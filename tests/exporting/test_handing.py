@@ -21,6 +21,7 @@ from effnet.importing.run import import_model
 from effnet.loading import load
 from effnet.modelfile import ModelHeader
 from effnet.network.model import ConvNet
+from effnet.spec.cost import cost
 from effnet.spec.families import get_spec
 from effnet.spec.netspec import NetSpec
 from peers import logits_error, random_peer
@@ -114,7 +115,8 @@ def test_what_a_library_cannot_build_is_an_error(
     header = ModelHeader(
         spec, Preprocess(32, mean=(0.5,) * spec.in_channels, std=(0.5,) * spec.in_channels), ("a",)
     )
-    modelfile.save(tmp_path / "m.safetensors", header, {"classifier.bias": np.zeros(1, np.float32)})
+    as_many = np.zeros(cost(spec, 1).params // 2, np.float16)  # far fewer would be refused for that
+    modelfile.save(tmp_path / "m.safetensors", header, {"classifier.weight": as_many})
     with pytest.raises(UsageError, match=problem):
         export_to(tmp_path / "m.safetensors", tmp_path / "theirs.pth", target=target)
     assert not (tmp_path / "theirs.pth").exists()

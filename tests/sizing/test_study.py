@@ -203,7 +203,7 @@ def test_failures_are_listed_and_end_nothing(tmp_path: Path) -> None:
     found = call(tmp_path, seeds=1, epochs=3, optim={"lr": 100.0, "weight_decay": 1000.0})
     assert found.done == 0
     assert set(found.failures) == {f"{n.label}, seed 0" for n in found.study.networks}
-    assert "the loss is" in found.page.read_text(encoding="utf-8")
+    assert "loss is" in found.page.read_text(encoding="utf-8")
 
 
 def ready(place: Path, **words: Any) -> Study:

@@ -135,6 +135,8 @@ def test_under_torchrun_a_signal_to_one_process_stops_all_and_one_process_goes_o
 class Read:
     """Images that note which of them are read in which step."""
 
+    windows = None
+
     def __init__(self, pixels: Any) -> None:
         self.pixels = pixels
         self.rows: list[list[int]] = []

@@ -85,6 +85,6 @@ def test_an_unreadable_test_part_leaves_a_finished_training(tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"cannot be read.*; the trained weights are in .*model\.safetensors"):
         effnet.train(draw(tmp_path / "data", unreadable="test/"), out=folder, **SETTINGS)
     metrics = effnet.load(folder / "model.safetensors").header.metrics
-    assert set(metrics) == {"chosen", "epochs", "steps", "seconds"}
+    assert set(metrics) == {"chosen", "epochs", "steps", "skipped_steps", "seconds"}
     assert (folder / "curves.png").exists()
     assert not states.exists(folder)

@@ -96,6 +96,8 @@ def test_the_slices_of_all_processes_are_the_batch_of_one(size: int) -> None:
 
 def test_only_images_of_the_own_slice_are_read() -> None:
     class Counted:
+        windows = None
+
         def __init__(self, pixels: Any) -> None:
             self.pixels, self.read = pixels, 0
 

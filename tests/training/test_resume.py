@@ -146,7 +146,7 @@ def test_the_same_command_goes_on_with_what_it_began(unfinished: Path, undisturb
 
 
 def test_settings_that_came_later_do_not_keep_a_training_from_going_on() -> None:
-    now = {"DATA": "digits", "epochs": 3, "data": {"window": 16, "max_train": None}}
+    now = {"DATA": "digits", "epochs": 3, "data": {"window": 64, "max_train": None}}
     assert not begun.differences({"DATA": "digits", "epochs": 3, "data": {"max_train": None}}, now)
     assert begun.differences({"DATA": "digits", "epochs": 3, "data": {}}, {**now, "data": {"window": 4}})
 
