@@ -19,13 +19,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from whole_runs import Listener, StopError, assert_same_run
+from whole_runs import Listener, StopError, assert_same_run, digits_as_files
 
 import effnet
 import faults
 import soak_training
 from effnet.cli.main import main
-from effnet.data.datasets import open_digits
 from effnet.training import state as states
 from effnet.training.reporter import EpochRecord, Silent, StepRecord
 from effnet.training.state import State
@@ -180,13 +179,7 @@ def test_a_training_whose_worker_is_killed_ends_in_the_same_bits(
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """200 digits as files, one folder for each class."""
-    samples = open_digits().parts["all"]
-    for name, label in list(zip(samples.names, samples.labels, strict=True))[:200]:
-        path = tmp_path / "data" / str(label) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        samples.read(name).save(path)
-    return tmp_path / "data"
+    return digits_as_files(tmp_path / "data")
 
 
 @pytest.mark.parametrize("storage", ["memory", "stream"])

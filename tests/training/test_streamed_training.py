@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from whole_runs import Listener, assert_same_run
+from whole_runs import Listener, assert_same_run, digits_as_files
 
 import effnet
-from effnet.data.datasets import open_digits
 from effnet.errors import DataError
 from effnet.training import state as states
 
@@ -72,13 +71,7 @@ def test_a_signal_to_all_processes_saves_and_ends_them(in_memory: Path, tmp_path
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return 200 digits as files, one folder for each class."""
-    samples = open_digits().parts["all"]
-    for name, label in list(zip(samples.names, samples.labels, strict=True))[:200]:
-        path = tmp_path / "data" / str(label) / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        samples.read(name).save(path)
-    return tmp_path / "data"
+    return digits_as_files(tmp_path / "data")
 
 
 def test_broken_images_in_a_stream_are_named_once_and_never_end_a_run(folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from effnet.data.datasets import open_digits
 from effnet.modelfile import load as load_model
 from effnet.training.reporter import EpochRecord, Silent
 
@@ -27,6 +28,16 @@ class Listener(Silent):
     def epoch(self, record: EpochRecord) -> None:
         if record.epoch + 1 > self.epochs:
             raise StopError
+
+
+def digits_as_files(folder: Path) -> Path:
+    """Write 200 digits as files, one folder for each class, and return where."""
+    samples = open_digits().parts["all"]
+    for name, label in list(zip(samples.names, samples.labels, strict=True))[:200]:
+        path = folder / str(label) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples.read(name).save(path)
+    return folder
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
