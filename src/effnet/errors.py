@@ -1,6 +1,6 @@
 """Errors that speak to the person at the keyboard: what is wrong, what is allowed, what to do."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -11,8 +11,8 @@ class EffnetError(Exception):
     exit_code = 1
     is_common = False
     """Whether all processes of a training fail with it at once: then the first one speaks for all."""
-    at_once = False
-    """Whether the process ends with it at once: threads of a library may wait for it, and it for them."""
+    ending: Callable[[int], None] | None = None
+    """What ends the process with its exit code when the message is out; None where it ends by itself."""
 
 
 class UsageError(EffnetError):

@@ -40,7 +40,7 @@ def opened(path: Path) -> Any:
         with path.open("rb"):  # for the reason: safetensors takes a file without permission for a missing one
             return safe_open(path, framework="numpy")
     except (FileNotFoundError, NotADirectoryError):
-        known = "" if path.suffix else f", and no network of that name comes with effnet: {some(SHIPPED)}"
+        known = "" if path.suffix else f"; with effnet comes {some(SHIPPED)}"
         raise ModelFileError(f"{path}: no such file{known}") from None
     except PermissionError:
         raise ModelFileError(f"{path}: no permission to read it") from None

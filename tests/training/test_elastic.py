@@ -103,6 +103,35 @@ def test_a_hung_process_is_noticed_in_the_time_that_is_set(undisturbed: Path, tm
 
 
 @pytest.mark.slow
+def test_overwriting_survives_a_death_before_the_first_state(undisturbed: Path, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").touch()
+    running = Running(tmp_path, command(tmp_path, *GROUP, "--overwrite"))
+    while len(running.members()) < 2:
+        time.sleep(0.01)
+    os.kill(running.members()[1], signal.SIGKILL)
+    code, errors = running.end()
+    assert code == 0, errors
+    assert_same_run(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_after_the_last_restart_the_command_says_so(tmp_path: Path) -> None:
+    running = Running(tmp_path, command(tmp_path, *GROUP, "--max-restarts", "0"))
+    running.wait_for_an_epoch()
+    os.kill(running.members()[1], signal.SIGKILL)
+    code, errors = running.end()
+    assert code == 1
+    assert errors.splitlines()[-1].startswith("effnet: process 1 of 2 ended by SIGKILL after 0 restarts")
+
+
+@pytest.mark.slow
+def test_what_all_processes_refuse_is_said_once(tmp_path: Path) -> None:
+    code, errors = Running(tmp_path, command(tmp_path, *GROUP, "--batch-size", "1")).end()
+    assert code == 2
+    assert errors.count("batch_size = 1 and 2 processes: each needs at least one image") == 1
+
+
+@pytest.mark.slow
 def test_a_signal_to_the_command_saves_and_the_same_command_goes_on(
     undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from effnet.config import TrainConfig
 from effnet.data.datasets import open_dataset, open_digits
 from effnet.data.splits import split
 from effnet.errors import DataError, EffnetError, UsageError
+from effnet.modelfile import load_header
 from effnet.training import begun
 from effnet.training import state as states
 from effnet.training.folder import locked
@@ -143,6 +144,16 @@ def test_the_same_command_goes_on_with_what_it_began(unfinished: Path, undisturb
     effnet.train("digits", out=unfinished, reporter=listener, **SETTINGS, save_minutes=1.0)
     assert f"{unfinished} holds this training, begun before: going on with it" in listener.messages
     assert_same_run(unfinished, undisturbed)
+    config = load_header(unfinished / "model.safetensors").training["config"]
+    assert config["save_minutes"] == 1.0  # of the command that went on
+
+
+def test_a_command_without_a_limit_does_not_go_on_with_one_that_has_it(tmp_path: Path) -> None:
+    settings = {name: value for name, value in SETTINGS.items() if name != "phi"}
+    with pytest.raises(StopError):
+        effnet.train("digits", out=tmp_path, reporter=Listener(1), max_params=100_000, **settings)
+    with pytest.raises(UsageError, match=r"max_params is 100000(\.0)? there, None here"):
+        effnet.train("digits", out=tmp_path, **settings)
 
 
 def test_settings_that_came_later_do_not_keep_a_training_from_going_on() -> None:

@@ -83,10 +83,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         code = _fail(_of_one_process(error), error.exit_code)
-        if error.at_once:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        if error.ending is not None:
+            error.ending(code)
         return code
     except ModuleNotFoundError as error:
         if debug or error.name not in INSTALL:

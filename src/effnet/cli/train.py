@@ -1,9 +1,12 @@
 """`effnet train`: recipe, flags over it, progress, summary."""
 
+import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from time import sleep
 from typing import Annotated
 
 import tyro
@@ -20,16 +23,19 @@ from effnet.config import TrainConfig
 from effnet.errors import EffnetError, UsageError
 from effnet.sizing.budget.sized_training import Training, refuse_phi
 from effnet.sizing.budget.sized_training import run as run_training
-from effnet.training.folder import run_folder
+from effnet.training import state as states
+from effnet.training.folder import locked, run_folder
 from effnet.training.folds import CrossValidation
 from effnet.training.interrupt import InterruptedTrainingError
-from effnet.training.joining import current, is_member, joined, num_restarts
+from effnet.training.joining import current, is_first, is_member, joined, num_restarts
 from effnet.training.launch import launch, tell_launcher
 from effnet.training.order import RULES, defaults, explain, undertake
 from effnet.training.origins import open_origin
 from effnet.training.processes import LostPeerError
 from effnet.training.results import TrainResult
 from effnet.training.resuming import resume, saying_how_to_go_on
+
+PATIENCE = 5.0  # seconds that a process waits for the first one, which fails with the same error, to say so
 
 
 @dataclass(frozen=True)
@@ -66,15 +72,21 @@ def run(args: Sequence[str]) -> None:
         with joined():
             (resume_run if is_given("--resume", args) else new_run)(args)
     except EffnetError as error:
-        stopped = isinstance(error, InterruptedTrainingError)
-        if (
-            not isinstance(error, LostPeerError)
-            and tell_launcher(error.exit_code, stopped=stopped)
-            and stopped
-        ):
-            error.exit_code = 0  # of this process: another code would be a reason to start it again
-        error.at_once = is_member()  # as `dismiss` does
+        if is_member():
+            error.ending = partial(end_member, error)
         raise
+
+
+def end_member(error: EffnetError, code: int) -> None:
+    """End a process of a group, whose message is out; at once, as `Processes.dismiss` does and says why."""
+    stopped = isinstance(error, InterruptedTrainingError)
+    if error.is_common and not stopped and not is_first():
+        sleep(PATIENCE)  # the first process says it, and the launcher ends this one
+    elif not isinstance(error, LostPeerError) and tell_launcher(code, stopped=stopped) and stopped:
+        code = 0  # of this process: another code would be a reason to start it again
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def new_run(args: Sequence[str]) -> None:
@@ -86,9 +98,9 @@ def new_run(args: Sequence[str]) -> None:
     if is_given("--phi", args):
         refuse_phi(limits)
     asked = undertake(form.origin.order, names_given(args), limits.words(), source)
-    overwrite = form.overwrite and not num_restarts()
-    folder = run_folder(dataset, form.out, overwrite)
-    begin_group(form, args)
+    folder = run_folder(dataset, form.out, form.overwrite)
+    begin_group(form, args, folder)
+    overwrite = form.overwrite and not (num_restarts() and states.exists(folder))
     with reporter_of(form) as reporter:
         if recipe == RULES and not form.origin.probe:
             reporter.message(explain(dataset, form.config))
@@ -99,10 +111,13 @@ def new_run(args: Sequence[str]) -> None:
     show_result(result, form.json)
 
 
-def begin_group(form: TrainForm, args: Sequence[str]) -> None:
+def begin_group(form: TrainForm, args: Sequence[str], folder: Path) -> None:
     """Start the processes that are asked for, if any; this one then ends with their exit code."""
     launched = form.group.launch(form.config.device)
     if launched is not None:
+        if form.overwrite:  # before the first start: a state that a restart finds is its own
+            with locked(folder):
+                states.remove(folder)
         raise SystemExit(launch(launched, ["train", *of_one_process(args)]))
 
 
@@ -121,7 +136,7 @@ def resume_run(args: Sequence[str]) -> None:
             "--resume goes on with the data and settings of the interrupted training and takes no others; "
             "for other settings start a new run with another --out"
         )
-    begin_group(form, args)
+    begin_group(form, args, form.resume)
     with reporter_of(form) as reporter, saying_how_to_go_on(form.resume, reporter):
         result = resume(form.resume, reporter=reporter)
     show_result(result, form.json)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from effnet import modelfile
 from effnet.data.datasets import DataSet
 from effnet.data.splits import held_out
+from effnet.errors import UsageError
 from effnet.evaluation.classifier import Classifier
 from effnet.exporting.images import MACS_TO_CHOOSE, MACS_TO_PROVE, Images, affordable, read
 from effnet.exporting.listener import Listener, Quiet
@@ -66,7 +67,7 @@ def export_half(
         listener: told of the progress.
 
     Raises:
-        UsageError: `out` is no name for that, or the model is exported already.
+        UsageError: `out` is no name for that, or the model is exported or in half precision already.
         ModelFileError: the model file is missing or damaged.
         ParityError: float16 changes the answers; no file is written.
         DataError: the data set's classes are not the model's, or images cannot be read.
@@ -74,6 +75,8 @@ def export_half(
     """
     path, told = checked_path(Path(out)), listener or Quiet()
     classifier = on_cpu(model)
+    if KEY in classifier.header.training:
+        raise UsageError(f"{classifier.path or 'the model'} is in half precision already")
     before = arrays_of(classifier.network)
     after = halved(before)
     images = None

@@ -108,7 +108,7 @@ def checked_path(path: Path) -> Path:
         UsageError: it is no .safetensors file, or there is no such folder.
 
     """
-    if not modelfile.is_model_file(path):
+    if path.suffix != ".safetensors":
         raise UsageError(f"--out {path}: the name must end in .safetensors")
     check_out(path)
     return path

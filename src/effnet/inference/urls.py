@@ -61,7 +61,7 @@ class Url:
         try:
             if not system.exists(path):
                 raise DataError(f"{self.text}: no such file or folder")
-            if system.isfile(path):
+            if not self.text.endswith("/") and system.isfile(path):  # over http any page is a file
                 yield self
                 return
             for name in _below(system, path):

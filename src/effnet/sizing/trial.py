@@ -90,6 +90,7 @@ def run_trial(dataset: DataSet, config: TrainConfig, store: Path, reporter: Repo
         started, state = perf_counter(), None
         if states.exists(folder):
             state, problem = states.load(folder)
+            states.set_damaged_aside(folder)
             if problem is not None:
                 reporter.message(f"warning: {problem}")
             started -= state.info["seconds"]

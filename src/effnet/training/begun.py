@@ -17,6 +17,11 @@ FREE = ("device", "save_minutes", "hang_minutes")
 """Settings that may be others when a training goes on: they are not what is trained."""
 
 
+def free(config: TrainConfig) -> dict[str, Any]:
+    """Return the settings of a command that hold when it goes on with what another one began."""
+    return {name: value for name, value in configuration.to_dict(config).items() if name in FREE}
+
+
 def request(source: str, config: TrainConfig, order: Order, limits: Mapping[str, float]) -> dict[str, Any]:
     """Return what is asked for as JSON values: commands that ask for the same end in the same model file."""
     settings = {name: value for name, value in configuration.to_dict(config).items() if name not in FREE}
@@ -52,10 +57,10 @@ def begun(folder: Path, asked: Mapping[str, Any]) -> bool:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Say in which settings two requests differ; what an older effnet did not know had its default."""
-    defaults = dict(flat(configuration.to_dict(TrainConfig())))
+    defaults = {name: value for name, value in flat(configuration.to_dict(TrainConfig())) if name not in FREE}
     one, other = defaults | dict(flat(before)), dict(flat(now))
-    names = [name for name in other if one.get(name) != other[name]] if before else []
-    return [f"{name} is {one.get(name)} there, {other[name]} here" for name in names]
+    names = [name for name in {**other, **one} if one.get(name) != other.get(name)] if before else []
+    return [f"{name} is {one.get(name)} there, {other.get(name)} here" for name in names]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

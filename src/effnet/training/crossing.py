@@ -64,8 +64,10 @@ def cross_validate(crossing: Crossing, source: Path | None) -> TrainResult:
         return carry_out(crossing, [])
 
 
-def go_on(folder: Path, reporter: Reporter) -> TrainResult:
+def go_on(folder: Path, reporter: Reporter, changed: Mapping[str, Any]) -> TrainResult:
     """Go on with a cross-validation: folds that are done stay, one in the middle goes on, others follow.
+
+    `changed` settings are others than it began with.
 
     Raises:
         DataError: the data set is not the one that it began with.
@@ -73,7 +75,7 @@ def go_on(folder: Path, reporter: Reporter) -> TrainResult:
 
     """
     plan, place = read_plan(folder / FOLDS_FILE), folder / FOLDS_FOLDER
-    config = configuration.from_dict(plan["config"], origin=str(folder / FOLDS_FILE))
+    config = configuration.from_dict({**plan["config"], **changed}, origin=str(folder / FOLDS_FILE))
     dataset = open_dataset(plan["source"], on_download=reporter.downloading)
     run.check_same_data(dataset, plan, folder)
     parts = replace(

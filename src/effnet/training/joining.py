@@ -97,6 +97,11 @@ def is_member(environ: Mapping[str, str] = os.environ) -> bool:
     return True
 
 
+def is_first(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether a process is alone or the first of its group."""
+    return environ.get("RANK", "0") == "0"
+
+
 def current() -> Group:
     """Return the group of this process."""
     if not (dist.is_available() and dist.is_initialized()):

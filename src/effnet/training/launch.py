@@ -40,7 +40,10 @@ def launch(wanted: Launch, arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="effnet-") as folder:
         ending = Path(folder) / "code"
         os.environ[ENDING] = str(ending)
-        ended = run_agent(wanted, arguments)
+        try:
+            ended = run_agent(wanted, arguments)
+        finally:
+            del os.environ[ENDING]  # it is for the processes: this one has no launcher
         return int(ending.read_text(encoding="ascii")) if ending.exists() else ended
 
 

@@ -119,7 +119,8 @@ class Trainer:
                     break  # no checkpoint: no state stands between the last step and its validation
                 checkpoint(False)
             self.records.append(self._end_epoch(self.epoch))
-            self._heed_deadline()
+            if self.is_late():  # the steps done are the whole training: its state is that of a finished one
+                self.total_steps = self.step
             self.meter = Meter()
             on_epoch(self.records[-1])
             checkpoint(True)
@@ -132,11 +133,6 @@ class Trainer:
         self.train.augment, self.train.mix = lesson.augment, lesson.mix
         self.network.dropout.p = lesson.dropout
         self.layers.move(head_only=phase.head_only)
-
-    def _heed_deadline(self) -> None:
-        """After the deadline, make the steps done the whole training: its state is that of a finished one."""
-        if self.is_late():
-            self.total_steps = self.step
 
     def is_out_of_steps(self) -> bool:
         """Whether the schedule or the time has come to its end."""
@@ -200,7 +196,7 @@ class Trainer:
     def _step_record(self, lr: float) -> StepRecord:
         """Describe this moment by the last ten batches; a loss that is not finite ends the training."""
         loss, top1 = self.meter.means(last=10)
-        if not loss < float("inf"):
+        if self.meter.losses and not loss < inf:  # there are none where all steps were left out
             raise diverged("loss", loss, self.step, lr)
         speed = self.meter.steps_per_second() * self.train.batch_size
         epochs = ceil(self.total_steps / self.train.num_steps)
@@ -216,7 +212,7 @@ class Trainer:
             ema = self._validate(self.average, epoch, averaged=True)
         if not any(isfinite(loss) for loss in (val_loss, ema[1]) if loss is not None):
             raise diverged("validation loss", val_loss, self.step, last.lr)
-        train_loss, train_top1 = meter.means()
+        train_loss, train_top1 = self._learned(meter)
         return EpochRecord(
             epoch=epoch,
             step=self.step,
@@ -230,6 +226,11 @@ class Trainer:
             images_per_second=last.images_per_second,
             seconds=meter.seconds(),
         )
+
+    def _learned(self, meter: Meter) -> tuple[float, float]:
+        """Return loss and accuracy of an epoch; of the one before, if all its steps were left out."""
+        before = self.records[-1:]
+        return (before[0].train_loss, before[0].train_top1) if before and not meter.losses else meter.means()
 
     def _validate(self, network: nn.Module, epoch: int, *, averaged: bool) -> tuple[float, float]:
         """Measure on the validation part; later weights are kept unless they are clearly worse.

@@ -1,14 +1,17 @@
 """Going on with what was interrupted: a training, or a cross-validation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from effnet.errors import DivergedError, EffnetError, UsageError
 from effnet.training import crossing, run
 from effnet.training import state as states
 from effnet.training.folder import FolderInUseError
 from effnet.training.folds import is_unfinished
+from effnet.training.group import ALONE
+from effnet.training.joining import current
 from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult
 
@@ -24,10 +27,21 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResu
         DataError: the data set is not the one that the training began with, or other images are unreadable.
 
     """
-    place, listener = Path(folder), reporter or Silent()
-    if is_unfinished(place):
-        return crossing.go_on(place, listener)
-    return run.resume(place, reporter=listener)
+    return go_on(Path(folder), reporter or Silent(), run.NOTHING)
+
+
+def go_on(folder: Path, reporter: Reporter, changed: Mapping[str, Any]) -> TrainResult:
+    """Go on as `resume` does, with `changed` settings: such as decide nothing of what is trained.
+
+    Raises:
+        UsageError: it is a cross-validation, and this process is one of a group.
+
+    """
+    if not is_unfinished(folder):
+        return run.resume(folder, reporter=reporter, changed=changed)
+    if current() is not ALONE:
+        raise UsageError(f"{folder} holds a cross-validation, which takes one process; go on without a group")
+    return crossing.go_on(folder, reporter, changed)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 from effnet import config as configuration
@@ -31,9 +32,13 @@ from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult, describe, draw_pictures, metrics_of, save_model
 from effnet.training.state import State
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResult:
-    """Go on with an interrupted training exactly where its last state was saved.
+
+def resume(
+    folder: str | Path, *, reporter: Reporter | None = None, changed: Mapping[str, Any] = NOTHING
+) -> TrainResult:
+    """Go on with an interrupted training exactly where its last state was saved, with `changed` settings.
 
     On a CPU, weights and metrics come out bit for bit as if it had never stopped.
 
@@ -46,7 +51,7 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None) -> TrainResu
     state, problem = current().from_first(lambda: states.load(place))
     if problem is not None:
         listener.message(f"warning: {problem}")
-    config = configuration.from_dict(state.info["config"], origin=f"state in {place}")
+    config = configuration.from_dict({**state.info["config"], **changed}, origin=f"state in {place}")
     dataset = open_dataset(state.info["source"], on_download=listener.downloading)
     check_same_data(dataset, state.info, place)
     return go_on(dataset, config, place, listener, state)
@@ -90,9 +95,11 @@ def run_parts(
     group, num_test = parts.group, len(parts.splits.test or parts.splits.val)
     job = Job(parts, folder, reporter, started, num_test)
     with locked(folder) if group.is_first else nullcontext(), kept_memory(parts.device):
-        if state is None and group.is_first:
+        if group.is_first and state is None:
             states.remove(folder)  # `overwrite` was said, or there is none
             keep_teacher(parts.teacher, folder)
+        elif group.is_first:
+            states.set_damaged_aside(folder)
         for line in describe_origins(parts.ancestry, parts.spec):
             reporter.message(line)
         with group.watched():

@@ -82,9 +82,6 @@ def exists(folder: Path) -> bool:
 def load(folder: Path) -> tuple[State, str | None]:
     """Read the last good state of a folder.
 
-    A damaged newest one gets another name: the next state that is saved would make it the one before, and a
-    kill at that moment leave no good one.
-
     Returns:
         The state, and a sentence about damage when the newest one could not be used.
 
@@ -102,13 +99,22 @@ def load(folder: Path) -> tuple[State, str | None]:
         except StateError as error:
             problems.append(str(error))
         else:
-            if not problems:
-                return state, None
-            for damaged in (*newest, STATE_FILE):
-                if damaged != name:
-                    _set_aside(folder / damaged)
-            return state, f"{'; '.join(problems)}: the state before it is taken"
+            return state, f"{'; '.join(problems)}: the state before it is taken" if problems else None
     raise StateError("; ".join(problems))
+
+
+def set_damaged_aside(folder: Path) -> None:
+    """Give a damaged newest state another name; whoever calls holds the folder, and goes on with another one.
+
+    The next state that is saved would make it the one before, and a kill at that moment leave no good one.
+    """
+    for path in (folder / NEXT_FILE, folder / STATE_FILE):
+        if path.exists():
+            try:
+                _read(path)
+            except StateError:
+                with suppress(OSError):  # in a folder that cannot be written to nothing will be saved
+                    path.replace(path.with_name(DAMAGED_FILE))
 
 
 def remove(folder: Path) -> None:
@@ -120,12 +126,6 @@ def remove(folder: Path) -> None:
 def resume_command(folder: Path) -> str:
     """Return the command that goes on with the unfinished training in a folder."""
     return shlex.join(["effnet", "train", "--resume", str(folder)])
-
-
-def _set_aside(path: Path) -> None:
-    """Give a damaged state another name; in a folder that cannot be written to nothing will be saved."""
-    with suppress(OSError):
-        path.replace(path.with_name(DAMAGED_FILE))
 
 
 def _read(path: Path) -> State:

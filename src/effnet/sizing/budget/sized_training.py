@@ -17,7 +17,7 @@ from effnet.sizing.budget.question import Question, answer
 from effnet.sizing.budget.sized import Sized
 from effnet.sizing.budget.training_time import TrainingTime
 from effnet.spec.families import get_spec
-from effnet.training.begun import begun, request
+from effnet.training.begun import begun, free, request
 from effnet.training.crossing import Crossing, cross_validate
 from effnet.training.folder import run_folder
 from effnet.training.group import ALONE
@@ -28,7 +28,7 @@ from effnet.training.origins import build_on, leak
 from effnet.training.parts import Parts
 from effnet.training.reporter import Reporter, Silent
 from effnet.training.results import TrainResult
-from effnet.training.resuming import resume
+from effnet.training.resuming import go_on
 from effnet.training.run import run_parts
 from effnet.training.setup import spec_changes
 
@@ -105,7 +105,7 @@ def run(training: Training, folder: Path, reporter: Reporter) -> TrainResult:
     refuse_alone(training)
     if not training.overwrite and current().from_first(lambda: begun(folder, asked)):
         reporter.message(f"{folder} holds this training, begun before: going on with it")
-        return resume(folder, reporter=reporter)
+        return go_on(folder, reporter, free(training.config))
     parts = replace(prepare(training, reporter), asked=asked)
     warn(parts, training.asked, reporter)
     if order.folds is not None:
