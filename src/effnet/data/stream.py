@@ -34,7 +34,7 @@ class Stream:
         self.labels = torch.from_numpy(samples.labels).to(reading.device)
         self.windows = windows_of(samples, reading.config)
         self._workers = Workers(Decoder(samples.read, form), count, reading.say)
-        self._per_task = images_per_task(form, count)
+        self._per_task = images_per_task(form, count * reading.num_here)
         self._problems: dict[int, str] = {}
         self._places = np.arange(len(samples))
         self._stand_ins = self._places.copy()
