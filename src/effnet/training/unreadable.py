@@ -1,5 +1,7 @@
 """What each process of a group could not read in a stream, made known to all of them."""
 
+from collections.abc import Callable
+
 from effnet.data.loaders import EvalLoader, TrainLoader
 from effnet.data.stream import Stream
 from effnet.errors import DataError
@@ -7,28 +9,30 @@ from effnet.evaluation.metrics import Pairs
 from effnet.training.group import Group
 
 
-class Gathering:
-    """Gathers the answers of all processes to the validation images, and what they could not read so far."""
+def joint(group: Group, *loaders: TrainLoader | EvalLoader) -> Callable[[Pairs], Pairs]:
+    """Return what gathers the answers of all processes, and before that what they could not read so far.
 
-    def __init__(self, group: Group, *loaders: TrainLoader | EvalLoader) -> None:
-        self.group = group
-        self.loaders = loaders
+    It raises DataError if that are more images than allowed, in all processes alike.
+    """
 
-    def __call__(self, pairs: Pairs) -> Pairs:
-        """Return the answers of all processes, in their order.
-
-        Raises:
-            DataError: more images than allowed are unreadable; in all processes alike.
-
-        """
-        for loader in self.loaders:
+    def gather(pairs: Pairs) -> Pairs:
+        for loader in loaders:
             if isinstance(loader.pixels, Stream):  # into memory each process has read all images
-                self._learn(loader.pixels)
-        return self.group.gather(pairs)
+                learn(group, loader.pixels)
+        return group.gather(pairs)
 
-    def _learn(self, stream: Stream) -> None:
-        try:
-            stream.learn(self.group.everyone)
-        except DataError as error:
-            error.is_common = True
-            raise
+    return gather
+
+
+def learn(group: Group, stream: Stream) -> None:
+    """Let a stream know what the others could not read.
+
+    Raises:
+        DataError: more images than allowed are unreadable; the first process speaks for all.
+
+    """
+    try:
+        stream.learn(group.everyone)
+    except DataError as error:
+        error.is_common = True
+        raise
