@@ -2,19 +2,24 @@
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing import active_children
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from effnet.config import DataConfig
+from effnet.data import tasks
 from effnet.data.datasets import open_digits
 from effnet.data.pixels import PixelFormat, Reading, silent
 from effnet.data.stream import Stream, released
@@ -193,6 +198,29 @@ def fail_at_work(streamed: Stream) -> None:
         raise RuntimeError("something else")
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("kind", [RuntimeError, FileNotFoundError, ConnectionError])
+def test_an_error_in_a_worker_is_no_death_and_comes_out_as_itself(
+    kind: type[Exception], workers: int, tmp_path: Path
+) -> None:
+    tries = tmp_path / "tries"
+
+    def fail(name: str) -> Image.Image:
+        with tries.open("a") as file:
+            file.write(".")
+        raise kind("a mistake in decoding")
+
+    said: list[str] = []
+    samples = replace(open_digits().parts["all"].take(np.arange(4)), read=fail)
+    reading = Reading(DataConfig(workers=workers), torch.device("cpu"), say=said.append)
+    streamed = Stream(samples, FORM, reading)
+    with released(streamed), pytest.raises(kind, match="a mistake in decoding"):
+        next(streamed.batches([np.arange(4)]))
+    assert tries.read_text() == "."
+    assert said == []
+    assert pids() == []
+
+
 def test_a_program_that_forgets_its_stream_ends_all_the_same() -> None:
     process = run_script(SCRIPT)
     out, _ = process.communicate(timeout=120)
@@ -217,6 +245,21 @@ def test_workers_notice_that_their_parent_was_killed() -> None:
 def test_as_many_workers_as_asked_for_or_as_there_are_cores() -> None:
     assert (num_workers(0), num_workers(3)) == (0, 3)
     assert 1 <= num_workers(None) <= min(MAX_WORKERS, os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(("processes", "workers"), [(1, 16), (4, 4), (16, 1), (8, 8)])
+def test_streams_of_all_processes_take_half_of_what_is_free_at_most(
+    processes: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container, with 64 MB; all processes look at it before any has sent an image."""
+    free, form = 64 << 20, PixelFormat(Preprocess(224), 256)
+    monkeypatch.setattr(tasks, "SHARED_MEMORY", Path("/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    reading = Reading(DataConfig(workers=workers), torch.device("cpu"), num_here=processes)
+    each = Stream(open_digits().parts["all"], form, reading)._per_task
+    under_way = each * form.num_bytes * processes * workers * (tasks.CHUNKS_AHEAD + 1)
+    assert under_way <= free / 2 or each == 1
+    assert each == tasks.images_per_task(form, processes * workers)
 
 
 @pytest.mark.parametrize("side", [8, 224, 600, 4096])

@@ -84,6 +84,8 @@ class Reading:
     """Told how many images are read, of how many, for a progress bar."""
     say: Callable[[str], None] = field(default=silent, repr=False)
     """Told what is worth a line: the choice made, each image that is skipped."""
+    num_here: int = 1
+    """How many processes on this machine read in the same way, and so share what it has."""
 
 
 @dataclass(frozen=True)

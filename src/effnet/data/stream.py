@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import ceil
 
 import numpy as np
@@ -17,6 +18,9 @@ from effnet.data.tasks import Decoded, Decoder, Rows, Task, images_per_task
 from effnet.data.windows import windows_of
 from effnet.data.workers import Workers, num_workers
 from effnet.errors import DataError
+
+Problems = dict[int, str]
+"""Why images cannot be read, by their places in the data."""
 
 
 class Stream:
@@ -34,8 +38,8 @@ class Stream:
         self.labels = torch.from_numpy(samples.labels).to(reading.device)
         self.windows = windows_of(samples, reading.config)
         self._workers = Workers(Decoder(samples.read, form), count, reading.say)
-        self._per_task = images_per_task(form, count)
-        self._problems: dict[int, str] = {}
+        self._per_task = images_per_task(form, count * reading.num_here)
+        self._problems: Problems = {}
         self._places = np.arange(len(samples))
         self._stand_ins = self._places.copy()
 
@@ -70,12 +74,13 @@ class Stream:
         """Yield every image of a share once, in order; unreadable ones are left out.
 
         Raises:
-            DataError: more images than allowed turned out to be unreadable; names the first ones.
+            DataError: more images than allowed turned out to be unreadable; names the first ones. For a share
+                `learn` raises it, in all processes alike.
 
         """
         own = self._places[share.of(len(self))]
         rows = [own[start : start + batch_size] for start in range(0, len(own), batch_size)]
-        stored = self._decode(rows, self._places, self._leave_out)
+        stored = self._decode(rows, self._places, partial(self._leave_out, check=share == WHOLE))
         try:
             for batch, (images, labels) in zip(rows, stored, strict=True):
                 self.reading.on_read(int(batch[-1]), len(self))
@@ -83,6 +88,20 @@ class Stream:
                     yield images, labels
         finally:
             self.reading.on_read(len(self), len(self))  # who looks at the beginning alone is done as well
+
+    def learn(self, everyone: Callable[[Problems], Sequence[Problems]]) -> None:
+        """Learn what other processes could not read, which `everyone` returns for what was found here.
+
+        What is new is said.
+
+        Raises:
+            DataError: more images than allowed are unreadable, in all processes together.
+
+        """
+        for problems in everyone(dict(self._problems)):
+            for row, problem in problems.items():
+                self._note(row, problem, check=False)
+        self._check()
 
     def release(self) -> None:
         """End the processes that decode; the next batch starts new ones."""
@@ -109,10 +128,10 @@ class Stream:
             rows = stand_ins[part]
             yield rows, tuple(self.samples.names[row] for row in rows)
 
-    def _leave_out(self, decoded: Decoded) -> tuple[Rows, Tensor]:
+    def _leave_out(self, decoded: Decoded, *, check: bool) -> tuple[Rows, Tensor]:
         rows, images, problems = decoded
         for place, problem in problems:
-            self._note(int(rows[place]), problem)
+            self._note(int(rows[place]), problem, check=check)
         readable = np.delete(np.arange(len(rows)), [place for place, _ in problems])
         return rows[readable], images[readable]
 
@@ -137,12 +156,16 @@ class Stream:
                 else:
                     return row, image
 
-    def _note(self, row: int, problem: str) -> None:
-        """Say once that an image cannot be read; too many are an error."""
+    def _note(self, row: int, problem: str, *, check: bool = True) -> None:
+        """Say once that an image cannot be read; too many are an error, if that is checked now."""
         if row not in self._problems:
             self._problems[row] = problem
             self.reading.say(skipped(problem))
-            check_broken(self.broken, len(self), self.reading.config.max_broken)
+            if check:
+                self._check()
+
+    def _check(self) -> None:
+        check_broken(self.broken, len(self), self.reading.config.max_broken)
 
 
 def even_parts(batch: Rows, most: int) -> list[Rows]:

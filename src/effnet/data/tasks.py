@@ -66,7 +66,10 @@ class Tasks:
 
 
 def images_per_task(form: PixelFormat, count: int) -> int:
-    """Return how many images a worker decodes at a time, so that all that are under way fit."""
+    """Return how many images a worker decodes at a time, so that all that are under way fit.
+
+    `count` is that of all workers on this machine: no process has filled its part when the others look.
+    """
     room = CHUNK_BYTES
     if count and SHARED_MEMORY.is_dir():
         room = min(room, shutil.disk_usage(SHARED_MEMORY).free // (2 * count * (CHUNKS_AHEAD + 1)))

@@ -20,6 +20,7 @@ from effnet.errors import EffnetError
 
 MAX_WORKERS = 16
 MAX_DEATHS = 3  # in a pass over the images: so often their work is given to others
+DIED, RAISED = "DataLoader worker (pid", "in DataLoader worker process"  # what torch says of a worker
 # What a training hears itself: it saves, then ends its workers. SIGUSR1 is a scheduler's warning.
 SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
@@ -85,6 +86,8 @@ class Workers:
     def _watched(self) -> Iterator[None]:
         """Notice the death of a worker: at once between two tasks, else within the 5 seconds of torch.
 
+        An error raised in a worker is none: it comes through, with the traceback of the worker in its text.
+
         Raises:
             WorkerDiedError: says how.
 
@@ -95,10 +98,12 @@ class Workers:
         try:
             yield
         except (EOFError, ConnectionError, FileNotFoundError) as error:  # while it handed over images
+            if not self.count or RAISED in str(error):
+                raise
             wait([child.sentinel for child in self._children], timeout=1.0)  # its end comes a moment later
             raise WorkerDiedError(reason_of(self._dead()) or type(error).__name__) from error
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
+            if DIED not in str(error):
                 raise
             raise WorkerDiedError(reason_of(self._dead()) or str(error)) from error
 

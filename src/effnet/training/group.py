@@ -75,6 +75,10 @@ class Group:
         """Return what the first process finds; what it raises is raised everywhere."""
         return find()
 
+    def everyone(self, value: T) -> list[T]:
+        """Return what each process gives, in their order."""
+        return [value]
+
     def gather(self, pairs: Pairs) -> Pairs:
         """Return the answers of all processes, in their order."""
         return pairs

@@ -25,6 +25,7 @@ from effnet.training.loss import label_loss
 from effnet.training.meter import Meter, share_right
 from effnet.training.reporter import EpochRecord, StepRecord
 from effnet.training.teacher import NO_TEACHER, Teacher
+from effnet.training.unreadable import joint
 
 
 class Trainer:
@@ -239,7 +240,7 @@ class Trainer:
         the highest of many epochs is mostly luck, while later weights had more training at a lower rate.
         """
         with self.compute.autocast():
-            logits, labels = predict_logits(network, self.val, gather=self.group.gather)
+            logits, labels = predict_logits(network, self.val, gather=joint(self.group, self.train, self.val))
         top1, loss = top1_and_loss(logits, labels)
         if not isfinite(loss):  # classes of logits that are no numbers are no answers
             return top1, loss

@@ -150,7 +150,8 @@ def read(part: str, parts: Parts, reporter: Reporter, storage: Mapping[str, Stor
     )
     form = PixelFormat(preprocess, side, data.draft and part == "train")
     if parts.group is not ALONE:
-        reading = replace(reading, config=data_of(parts.group, samples, form, reading))
+        config = data_of(parts.group, samples, form, reading)
+        reading = replace(reading, config=config, num_here=parts.group.num_here)
     return open_pixels(samples, form, reading)
 
 

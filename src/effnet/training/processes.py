@@ -115,12 +115,16 @@ class Processes(Group):
             raise PeerError(*problem)
         return cast(T, value)
 
+    def everyone(self, value: T) -> list[T]:
+        """Return what each process gives, in their order; it travels pickled."""
+        found = [value] * self.share.size
+        dist.all_gather_object(found, value, group=self.handle)
+        return found
+
     def gather(self, pairs: Pairs) -> Pairs:
         """Return the answers of all processes, in their order, on the CPU."""
         own = [(logits.cpu(), labels.cpu()) for logits, labels in pairs]
-        everyone: list[Pairs] = [[] for _ in range(self.share.size)]
-        dist.all_gather_object(everyone, own, group=self.handle)
-        return [pair for theirs in everyone for pair in theirs]
+        return [pair for theirs in self.everyone(own) for pair in theirs]
 
     def copy_buffers(self, *networks: nn.Module | None) -> None:
         """Give all processes the statistics of batch normalisation that the first one has."""
