@@ -71,11 +71,10 @@ def test_the_loaded_network_computes_in_float32(model: Path, tmp_path: Path) -> 
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
-def test_halving_twice_changes_nothing(model: Path, tmp_path: Path) -> None:
-    first = tmp_path / "first.safetensors"
-    export_half(model, first)
-    second = export_half(first, tmp_path / "second.safetensors")
-    assert second.parity.difference == 0.0
+def test_what_is_halved_already_is_refused(model: Path, tmp_path: Path) -> None:
+    export_half(model, tmp_path / "half.safetensors")
+    with pytest.raises(UsageError, match=r"half\.safetensors is in half precision already"):
+        export_half(tmp_path / "half.safetensors", tmp_path / "quarter.safetensors")
 
 
 def test_real_images_are_compared_and_counted(tmp_path: Path, digits_model: Path) -> None:

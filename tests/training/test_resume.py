@@ -13,7 +13,7 @@ from whole_runs import Listener, StopError, assert_same_run, records
 
 import effnet
 from effnet.cli.main import main
-from effnet.config import TrainConfig
+from effnet.config import TrainConfig, to_dict
 from effnet.data.datasets import open_dataset, open_digits
 from effnet.data.splits import split
 from effnet.errors import DataError, EffnetError, UsageError
@@ -151,15 +151,16 @@ def test_the_same_command_goes_on_with_what_it_began(unfinished: Path, undisturb
 def test_a_command_without_a_limit_does_not_go_on_with_one_that_has_it(tmp_path: Path) -> None:
     settings = {name: value for name, value in SETTINGS.items() if name != "phi"}
     with pytest.raises(StopError):
-        effnet.train("digits", out=tmp_path, reporter=Listener(1), max_params=100_000, **settings)
-    with pytest.raises(UsageError, match=r"max_params is 100000(\.0)? there, None here"):
+        effnet.train("digits", out=tmp_path, reporter=Listener(1), max_params=300_000, **settings)
+    with pytest.raises(UsageError, match=r"max_params is 300000(\.0)? there, None here"):
         effnet.train("digits", out=tmp_path, **settings)
 
 
 def test_settings_that_came_later_do_not_keep_a_training_from_going_on() -> None:
-    now = {"DATA": "digits", "epochs": 3, "data": {"window": 64, "max_train": None}}
-    assert not begun.differences({"DATA": "digits", "epochs": 3, "data": {"max_train": None}}, now)
-    assert begun.differences({"DATA": "digits", "epochs": 3, "data": {}}, {**now, "data": {"window": 4}})
+    now = {name: value for name, value in to_dict(TrainConfig()).items() if name not in begun.FREE}
+    older = {**now, "data": {name: value for name, value in now["data"].items() if name != "window"}}
+    assert not begun.differences(older, now)
+    assert begun.differences({**older, "epochs": 3}, now) == ["epochs is 3 there, 30 here"]
 
 
 def test_overwrite_starts_anew(unfinished: Path, undisturbed: Path) -> None:

@@ -98,8 +98,7 @@ class Trainer:
                 may save it, or raise to stop.
 
         Raises:
-            DivergedError: the loss, or the gradient of several steps in a row, is not finite; says the step,
-                the learning rate and what to try.
+            DivergedError: the loss, or the gradient of several steps in a row, is no number; says what to try.
 
         """
         self.meter.start()
