@@ -53,7 +53,11 @@ class Processes(Group):
         return int(os.environ.get("LOCAL_WORLD_SIZE", self.share.size))
 
     def timed(self, minutes: float) -> Group:
-        """Return the same group, in which a process that is silent for so long counts as hung."""
+        """Return the same group, in which a process that is silent for so long counts as hung.
+
+        It begins when all have come here, for which they wait as long as this group does.
+        """
+        self.most(0)
         return Processes(self.share, minutes, dist.new_group(timeout=timedelta(minutes=minutes)))
 
     def with_common_norms(self, network: ConvNet) -> ConvNet:
