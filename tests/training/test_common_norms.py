@@ -85,7 +85,7 @@ def test_a_rehearsal_in_the_group_gets_as_far_as_the_network_it_copies(tmp_path:
 
 
 def test_a_copy_keeps_what_learns_and_in_which_mode() -> None:
-    network = nn.SyncBatchNorm.convert_sync_batchnorm(trainer(CONFIG).network)
+    network = nn.SyncBatchNorm.convert_sync_batchnorm(trainer(CONFIG).network)  # type: ignore[no-untyped-call]
     first = norms(network)[0].eval().requires_grad_(False)
     copy = norms(own_copy(network))[0]
     assert not copy.training
