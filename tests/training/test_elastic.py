@@ -103,6 +103,29 @@ def test_a_hung_process_is_noticed_in_the_time_that_is_set(undisturbed: Path, tm
     assert_same_run(tmp_path, undisturbed)
 
 
+class SlowReader(Listener):
+    """Takes longer over the images of a part than `hang_minutes` allows."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__()
+        self.part = part
+
+    def reading(self, part: str, done: int, total: int) -> None:
+        if part == self.part and done == total:
+            time.sleep(7.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_reading_images_is_not_counted_as_hanging(part: str, tmp_path: Path) -> None:
+    def unequal(group: Group) -> None:
+        reporter = Listener() if group.is_first else SlowReader(part)
+        train(tmp_path / "out", **FEW, epochs=1, hang_minutes=0.1, reporter=reporter)
+
+    together(tmp_path, 2, unequal)
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
 @pytest.mark.slow
 def test_overwriting_survives_a_death_before_the_first_state(undisturbed: Path, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()

@@ -51,7 +51,8 @@ def fit(job: Job, state: State | None) -> Trainer:
         reporter.message(f"going on after step {state.info['step']}")
     trainer = build_trainer(parts, reporter, {} if state is None else state.info["storage"])
     announce_compute(reporter, trainer.compute, None if state is None else state.info.get("compute"))
-    with released(trainer.train.pixels, trainer.val.pixels), MemoryGuard(trainer, job.folder) as guard:
+    pixels = trainer.train.pixels, trainer.val.pixels
+    with trainer.group.watched(), released(*pixels), MemoryGuard(trainer, job.folder) as guard:
         config = guard.prepare(reporter, may_choose=state is None)
         check_pieces(trainer, parts.spec)
         if state is not None:

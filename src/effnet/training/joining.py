@@ -19,6 +19,9 @@ from effnet.training.processes import LostPeerError, Processes
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What torchrun sets for each process; LOCAL_RANK and LOCAL_WORLD_SIZE beside them."""
 
+READING_MINUTES = 24.0 * 60
+"""How long processes wait for one that still reads its images; `hang_minutes` holds from then on."""
+
 
 @contextmanager
 def joined(environ: Mapping[str, str] = os.environ) -> Iterator[None]:
@@ -135,7 +138,7 @@ def shared(parts: Parts) -> Parts:
             f"batch_size = {num_images} and {size} processes: each needs at least one image of a "
             f"batch; take a larger batch_size or fewer processes"
         )
-    return replace(parts, group=group.timed(parts.config.hang_minutes))
+    return replace(parts, group=group.timed(READING_MINUTES))
 
 
 def in_words(num_gpus: int) -> str:

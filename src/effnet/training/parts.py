@@ -117,9 +117,10 @@ def build_trainer(parts: Parts, reporter: Reporter, storage: Mapping[str, Storag
     trainer = Trainer(network, loader, EvalLoader(val_pixels, preprocess, config.batch_size), config)
     trainer.lessons = taught
     trainer.guard.say = reporter.message
-    trainer.join(parts.group)
-    trainer.compute_by(choose(config, device))
-    trainer.teacher = teacher_of(parts, trainer.compute)
+    compute = choose(config, device)
+    trainer.teacher = teacher_of(parts, compute)
+    trainer.join(parts.group.timed(config.hang_minutes))
+    trainer.compute_by(compute)
     trainer.unread = left_out(parts.splits.train, train_pixels) + left_out(parts.splits.val, val_pixels)
     return trainer
 

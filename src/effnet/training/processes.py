@@ -53,18 +53,28 @@ class Processes(Group):
         return int(os.environ.get("LOCAL_WORLD_SIZE", self.share.size))
 
     def timed(self, minutes: float) -> Group:
-        """Return the same group, in which a process that is silent for so long counts as hung."""
+        """Return the same group, in which a process that is silent for so long counts as hung.
+
+        It begins when all have come here, for which they wait as long as this group does.
+        """
+        self.most(0)
         return Processes(self.share, minutes, dist.new_group(timeout=timedelta(minutes=minutes)))
 
     def with_common_norms(self, network: ConvNet) -> ConvNet:
-        """Return the network with batch normalisation over the images of all processes: GPUs only."""
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network, self.handle)  # type: ignore[no-any-return,no-untyped-call]
+        """Return the network with batch normalisation over the images of all processes: GPUs only.
+
+        Its layers get the group in `wrap`: networks are copied before that, and a handle cannot be.
+        """
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-any-return,no-untyped-call]
 
     def wrap(self, network: nn.Module, *, may_rest: bool) -> nn.Module:
         """Return the network in torch's DDP.
 
         Before each step it copies buffers from the first process: the statistics that are kept are those.
         """
+        for norm in network.modules():
+            if isinstance(norm, nn.SyncBatchNorm):
+                norm.process_group = self.handle
         # Kernels of 1×1 have strides that mean nothing, and DDP finds them different: a copy.
         warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides", UserWarning)
         return DistributedDataParallel(
