@@ -98,7 +98,7 @@ class Trainer:
                 may save it, or raise to stop.
 
         Raises:
-            DivergedError: the loss, or the gradient of several steps in a row, is no number; says what to try.
+            DivergedError: the loss, or the gradient of several steps in a row, is no number; what may help.
 
         """
         self.meter.start()
