@@ -60,7 +60,8 @@ def pids() -> list[int]:
 def run_script(code: str, stderr: int | None = None) -> "subprocess.Popen[str]":
     environment = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}
     command = [sys.executable, "-c", code]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+    pipe = subprocess.PIPE  # stdin too, which stays open: scripts wait for its end
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True, env=environment)
 
 
 def is_running(pid: int) -> bool:

@@ -21,6 +21,7 @@ from effnet.errors import DataError, EffnetError, UsageError
 from effnet.evaluation.classifier import Classifier, load
 from effnet.evaluation.metrics import summarise
 from effnet.evaluation.temperature import HIGHEST, LOWEST, calibrate, fit, fit_temperature
+from effnet.exporting.handing import export_to
 
 
 def answers(scale: float, count: int = 4000, num_classes: int = 5) -> tuple[Tensor, Tensor]:
@@ -197,7 +198,20 @@ def test_the_command_prints_before_and_after(model: Path, capsys: pytest.Capture
     assert "before calibration" in printed.out
     assert f"the temperature is in {model}" in printed.err
     assert main(["show", str(model)]) == 0
-    assert f"calibrated to temperature {temperature:.4g}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"calibrated to temperature {temperature:.4g}" in shown
+    assert shown.count("(before calibration)") == 1  # what was measured when it was trained
+
+
+def test_the_card_of_a_calibrated_model_says_what_was_measured_before(model: Path, tmp_path: Path) -> None:
+    export_to(model, tmp_path / "before", target="hub")
+    calibrate(load(model), "digits")
+    export_to(model, tmp_path / "after", target="hub")
+    said = "are those before calibration"
+    assert [said in (tmp_path / name / "README.md").read_text() for name in ("before", "after")] == [
+        False,
+        True,
+    ]
 
 
 def test_the_command_gives_it_as_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

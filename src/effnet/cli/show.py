@@ -207,7 +207,8 @@ def print_metrics(metrics: Mapping[str, Any]) -> None:
             )
         elif isinstance(values, dict):
             shown = ", ".join(f"{key} {short(value)}" for key, value in values.items())
-            out.print(f"[bold]{name}[/] {shown}")
+            when = " (before calibration)" if "calibration" in metrics else ""
+            out.print(f"[bold]{name}[/] {shown}{when}")
 
 
 def short(value: Any) -> str:

@@ -87,6 +87,9 @@ def _metrics(header: ModelHeader) -> Iterator[str]:
     yield "|---|---|---|"
     for part, values in parts.items():
         yield from (f"| {part} | {name} | {_short(value)} |" for name, value in _plain(values))
+    if header.temperature != 1.0:
+        yield ""
+        yield "Loss and calibration error (ece) are those before calibration, of the logits as they are."
 
 
 def _plain(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
